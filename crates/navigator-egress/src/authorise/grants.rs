@@ -1,0 +1,118 @@
+//! What the policy says about every program that holds a connection.
+
+use navigator_policy::{Caller, CompiledPolicy, Decision, DenialReason, Destination, Grant, Host};
+
+use crate::identity::Program;
+use crate::intent::EgressIntent;
+use crate::refuse::{Reason, Refusal};
+
+/// What a program was refused for, before it is tied to an intent.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    pub(super) reason: Reason,
+    pub(super) policy: Option<String>,
+    pub(super) rule: Option<String>,
+    pub(super) detail: String,
+    pub(super) how: Option<String>,
+    pub(super) suggestion: Option<String>,
+    pub(super) program: Option<String>,
+}
+
+impl Lost {
+    /// The policy allows the destination, but not the addresses that it leads to.
+    pub(super) fn address() -> Lost {
+        Lost { reason: Reason::Address, ..Lost::default() }
+    }
+}
+
+/// One grant per program, or the refusal of the intent.
+pub(super) fn grants<'p>(
+    policy: &'p CompiledPolicy,
+    intent: &EgressIntent,
+    programs: &[Program],
+) -> Result<Vec<Grant<'p>>, Box<Refusal>> {
+    grants_of(policy, &intent.host, intent.port, programs).map_err(|lost| {
+        Box::new(Refusal {
+            policy: lost.policy,
+            rule: lost.rule,
+            how: lost.how,
+            suggestion: lost.suggestion,
+            program: lost.program,
+            ..Refusal::of(intent, lost.reason, lost.detail)
+        })
+    })
+}
+
+/// One grant per program, or why one of them has none: all that hold a connection must be
+/// allowed, because any of them can use it.
+pub(super) fn grants_of<'p>(
+    policy: &'p CompiledPolicy,
+    host: &Host,
+    port: u16,
+    programs: &[Program],
+) -> Result<Vec<Grant<'p>>, Box<Lost>> {
+    let mut grants: Vec<Grant<'p>> = Vec::with_capacity(1);
+    for program in programs {
+        let ancestors: Vec<&str> = program.ancestors.iter().map(AsRef::as_ref).collect();
+        let scripts: Vec<&str> = program.scripts.iter().map(AsRef::as_ref).collect();
+        let caller =
+            Caller { executable: &program.executable, ancestors: &ancestors, scripts: &scripts };
+        match policy.decide(&caller, &Destination { host, port }) {
+            Decision::Tunnel(grant) => {
+                if !grants.contains(&grant) {
+                    grants.push(grant);
+                }
+            }
+            Decision::Inspect(grant) => return Err(Box::new(needs_inspection(&grant, program))),
+            Decision::Inference => return Err(Box::new(needs_inference(program))),
+            Decision::Deny(denial) => {
+                return Err(Box::new(Lost {
+                    reason: reason_of(denial.reason),
+                    policy: denial.policy,
+                    rule: denial.rule,
+                    detail: denial.detail,
+                    how: Some(denial.suggestion.how),
+                    suggestion: Some(denial.suggestion.yaml),
+                    program: Some(program.executable.to_string()),
+                }));
+            }
+        }
+    }
+    Ok(grants)
+}
+
+fn needs_inspection(grant: &Grant<'_>, program: &Program) -> Lost {
+    Lost {
+        reason: Reason::Inspection,
+        policy: Some(grant.policy_name().to_owned()),
+        rule: Some(grant.rule().to_owned()),
+        detail: format!(
+            "the endpoint {} sets `protocol`, so its requests must be inspected; this version \
+             cannot inspect requests and does not let them pass uninspected",
+            grant.rule()
+        ),
+        how: Some("remove `protocol` from the endpoint to allow an opaque tunnel".to_owned()),
+        suggestion: None,
+        program: Some(program.executable.to_string()),
+    }
+}
+
+fn needs_inference(program: &Program) -> Lost {
+    Lost {
+        reason: Reason::Inference,
+        detail: "this name is served by inference routing, which this version does not have"
+            .to_owned(),
+        program: Some(program.executable.to_string()),
+        ..Lost::default()
+    }
+}
+
+fn reason_of(reason: DenialReason) -> Reason {
+    match reason {
+        DenialReason::Host => Reason::Host,
+        DenialReason::Port => Reason::Port,
+        DenialReason::Binary => Reason::Binary,
+        DenialReason::Block => Reason::Block,
+        DenialReason::Request => Reason::Request,
+    }
+}

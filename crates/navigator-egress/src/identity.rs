@@ -1,0 +1,275 @@
+//! Who is asking: from a client socket to the programs that hold it.
+//!
+//! Socket → inode (`sock_diag`) → every process of the sandbox that holds it → executable,
+//! ancestors and scripts, each verified. Whatever cannot be established is an error, and an error
+//! is a denial; an ancestor that cannot be verified merely gives no right.
+
+mod error;
+mod executable;
+mod holders;
+mod pins;
+mod preload;
+mod procfs;
+mod script;
+mod sock_diag;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::audit::AuditProgram;
+use crate::intent::ClientSocket;
+use crate::limits::{MAX_ANCESTORS, MAX_HOLDERS};
+use crate::ways::Ways;
+
+pub use error::IdentityError;
+pub use pins::Pins;
+pub use sock_diag::{SockDiagError, inode_of};
+
+use executable::{Examined, Executables, Unhashed};
+use procfs::{Proc, ProcStat};
+
+/// One program that holds a client socket, as far as it could be verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Process id inside the sandbox.
+    pub pid: u32,
+    /// When the process started, in clock ticks since boot: tells a reused pid from the same one.
+    pub started: u64,
+    /// Path of its executable inside the sandbox.
+    pub executable: Arc<str>,
+    /// SHA-256 of the executable, hexadecimal.
+    pub sha256: Arc<str>,
+    /// Verified executables of its ancestors, nearest first.
+    pub ancestors: Vec<Arc<str>>,
+    /// Scripts that it or its ancestors run by a `#!` line.
+    pub scripts: Vec<String>,
+}
+
+impl Program {
+    /// The form in which audit records show it.
+    pub fn to_audit(&self) -> AuditProgram {
+        AuditProgram {
+            pid: self.pid,
+            executable: self.executable.to_string(),
+            sha256: self.sha256.to_string(),
+            ancestors: self.ancestors.iter().map(ToString::to_string).collect(),
+            scripts: self.scripts.clone(),
+        }
+    }
+}
+
+/// Finds and verifies the programs behind client sockets of one sandbox.
+#[derive(Debug)]
+pub struct Identifier {
+    netlink: OwnedFd,
+    sequence: AtomicU32,
+    proc: Proc,
+    executables: Mutex<Executables>,
+    read_only: Vec<String>,
+    hashing: tokio::sync::Mutex<()>,
+}
+
+/// A step of identification that either ended or waits for one file to be hashed.
+enum Step<T> {
+    Done(T),
+    Hash(Unhashed),
+}
+
+/// One process of a chain after its executable was examined.
+struct Member {
+    executable: Arc<str>,
+    sha256: Arc<str>,
+    script: Option<String>,
+}
+
+impl Identifier {
+    /// Takes over the descriptors that examine the sandbox.
+    ///
+    /// # Errors
+    /// When the sandbox's `/proc` cannot be listed.
+    pub fn new(
+        ways: Examination,
+        pins: Arc<Pins>,
+        read_only: Vec<String>,
+    ) -> Result<Identifier, Errno> {
+        Ok(Identifier {
+            netlink: ways.sock_diag,
+            sequence: AtomicU32::new(1),
+            proc: Proc::new(ways.proc_dir)?,
+            executables: Mutex::new(Executables::new(ways.root_dir, pins)),
+            read_only,
+            hashing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Every program that holds the client's end of a connection.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when the owner cannot be found or verified.
+    pub async fn identify(&self, socket: &ClientSocket) -> Result<Vec<Program>, IdentityError> {
+        // Every round settles one executable for good, so the rounds are bounded by the programs.
+        for _ in 0..MAX_HOLDERS * MAX_ANCESTORS {
+            match self.attempt(socket)? {
+                Step::Done(programs) => return Ok(programs),
+                Step::Hash(unhashed) => self.hash(unhashed).await?,
+            }
+        }
+        Err(IdentityError::Unsettled)
+    }
+
+    fn attempt(&self, socket: &ClientSocket) -> Result<Step<Vec<Program>>, IdentityError> {
+        let inode = self.inode(socket)?;
+        let pids = holders::of(&self.proc, inode)?;
+        if pids.is_empty() {
+            return Err(IdentityError::NoOwner);
+        }
+        let mut programs = Vec::with_capacity(pids.len());
+        for pid in pids {
+            match self.program(pid)? {
+                Step::Done(program) => programs.push(program),
+                Step::Hash(unhashed) => return Ok(Step::Hash(unhashed)),
+            }
+        }
+        self.confirm(socket, inode, &programs)?;
+        Ok(Step::Done(programs))
+    }
+
+    fn inode(&self, socket: &ClientSocket) -> Result<u64, IdentityError> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        Ok(inode_of(self.netlink.as_fd(), socket, sequence)?)
+    }
+
+    /// What was read is only worth something if the socket and the processes are still the same.
+    fn confirm(
+        &self,
+        socket: &ClientSocket,
+        inode: u64,
+        programs: &[Program],
+    ) -> Result<(), IdentityError> {
+        if self.inode(socket)? != inode {
+            return Err(IdentityError::Changed);
+        }
+        for program in programs {
+            if self.proc.stat(program.pid)?.started != program.started {
+                return Err(IdentityError::Changed);
+            }
+        }
+        Ok(())
+    }
+
+    fn program(&self, pid: u32) -> Result<Step<Program>, IdentityError> {
+        let stat = self.proc.stat(pid)?;
+        let member = match self.member(&stat)? {
+            Step::Done(member) => member,
+            Step::Hash(unhashed) => return Ok(Step::Hash(unhashed)),
+        };
+        let mut program = Program {
+            pid,
+            started: stat.started,
+            executable: member.executable,
+            sha256: member.sha256,
+            ancestors: Vec::new(),
+            scripts: member.script.into_iter().collect(),
+        };
+        Ok(match self.add_ancestors(&mut program, stat)? {
+            Step::Done(()) => Step::Done(program),
+            Step::Hash(unhashed) => Step::Hash(unhashed),
+        })
+    }
+
+    /// Follows parents up to, not including, pid 1. A "parent" that started after its child is a
+    /// reused pid: the chain ends there.
+    fn add_ancestors(
+        &self,
+        program: &mut Program,
+        mut child: ProcStat,
+    ) -> Result<Step<()>, IdentityError> {
+        for _ in 0..MAX_ANCESTORS {
+            if child.parent <= 1 {
+                break;
+            }
+            let Ok(parent) = self.proc.stat(child.parent) else { break };
+            if parent.started > child.started {
+                break;
+            }
+            match self.member(&parent) {
+                Ok(Step::Done(member)) => {
+                    program.ancestors.push(member.executable);
+                    program.scripts.extend(member.script);
+                }
+                Ok(Step::Hash(unhashed)) => return Ok(Step::Hash(unhashed)),
+                // An ancestor that cannot be verified gives no right; the caller itself was.
+                Err(error) => tracing::debug!(pid = parent.pid, %error, "ancestor not verified"),
+            }
+            child = parent;
+        }
+        Ok(Step::Done(()))
+    }
+
+    fn member(&self, stat: &ProcStat) -> Result<Step<Member>, IdentityError> {
+        let mut executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+        let verified = match executables.examine(&self.proc, stat)? {
+            Examined::Verified(verified) => verified,
+            Examined::Unhashed(unhashed) => return Ok(Step::Hash(unhashed)),
+        };
+        let environment = self.proc.environment(stat.pid)?;
+        preload::check(&environment, &self.read_only)?;
+        let arguments = self.proc.arguments(stat.pid)?;
+        let script = script::Interpreted {
+            root: executables.root(),
+            executable: verified.file,
+            environment: &environment,
+            read_only: &self.read_only,
+        }
+        .script(&arguments);
+        Ok(Step::Done(Member { executable: verified.path, sha256: verified.sha256, script }))
+    }
+
+    /// Hashes off the runtime's thread, one file at a time: a burst of connections by a new
+    /// program reads its executable once.
+    async fn hash(&self, unhashed: Unhashed) -> Result<(), IdentityError> {
+        let _turn = self.hashing.lock().await;
+        let known = {
+            let executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+            executables.pins().knows(&unhashed.path, &unhashed.fingerprint)
+        };
+        if known {
+            return Ok(());
+        }
+        let hashed = tokio::task::spawn_blocking(move || unhashed.hash())
+            .await
+            .map_err(|_| IdentityError::Unsettled)??;
+        let executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+        executables.pins().settle(hashed)
+    }
+}
+
+/// The descriptors of [`Ways`] that identification needs.
+#[derive(Debug)]
+pub struct Examination {
+    /// A `NETLINK_SOCK_DIAG` socket of the sandbox's network namespace.
+    pub sock_diag: OwnedFd,
+    /// The sandbox's own `/proc`.
+    pub proc_dir: OwnedFd,
+    /// The sandbox's root directory.
+    pub root_dir: OwnedFd,
+}
+
+impl Ways {
+    /// Splits off what examines the sandbox from what is listened on.
+    pub(crate) fn split(self) -> (Vec<crate::ways::TcpWay>, crate::dns::DnsWays, Examination) {
+        let dns = crate::dns::DnsWays { udp: self.dns_udp, tcp: self.dns_tcp };
+        let examination = Examination {
+            sock_diag: self.sock_diag,
+            proc_dir: self.proc_dir,
+            root_dir: self.root_dir,
+        };
+        (self.tcp, dns, examination)
+    }
+}
+
+#[cfg(test)]
+mod tests;

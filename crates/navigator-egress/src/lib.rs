@@ -1,0 +1,30 @@
+//! Everything that leaves a sandbox: adapters translate, one function decides, relays carry.
+//!
+//! A way out ([`Ways`]) is only a descriptor. Each adapter turns what arrives on it into an
+//! [`EgressIntent`]; [`authorise`](authorise::authorise) is the single place where an intent
+//! becomes a [`Verdict`](authorise::Verdict), and the single place that writes the audit record.
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod authorise;
+pub mod context;
+pub mod dial;
+pub mod dns;
+pub mod identity;
+pub mod intent;
+pub mod limits;
+mod proxy;
+pub mod refuse;
+pub mod registry;
+pub mod resolve;
+mod serve;
+mod transparent;
+pub mod tunnel;
+pub mod ways;
+
+pub use audit::{AuditDecision, AuditRecord, AuditSink};
+pub use context::{EgressContext, EgressSettings, SandboxLabel};
+pub use intent::{Adapter, EgressIntent};
+pub use resolve::{Resolve, ResolveError, SystemResolver};
+pub use serve::serve;
+pub use ways::{TcpWay, Ways};

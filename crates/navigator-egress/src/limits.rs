@@ -1,0 +1,56 @@
+//! Every bound of this crate in one place, each with its reason.
+
+use std::time::Duration;
+
+/// Connections served at once: two sockets each stays below the usual limit of 4,096 descriptors.
+pub const MAX_CONNECTIONS: usize = 1_536;
+/// DNS over TCP is rare; a few at a time leave the connection budget to real traffic.
+pub const MAX_DNS_TCP: usize = 32;
+/// Bytes of one request head: large cookies fit, a header flood does not.
+pub const MAX_HEAD: usize = 32 * 1024;
+/// Fields of one request head.
+pub const MAX_HEADERS: usize = 128;
+/// A client that has not finished its request head by now is holding a slot (slow-loris).
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+/// A kept-alive upstream's response head; long model answers start late, so this is generous.
+pub const RESPONSE_HEAD_DEADLINE: Duration = Duration::from_secs(300);
+/// Name look-up as a whole; the system resolver's own default is 5 s per server.
+pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(8);
+/// Reaching an upstream as a whole, over all of its addresses.
+pub const DIAL_DEADLINE: Duration = Duration::from_secs(15);
+/// RFC 8305 section 5: delay before the next address is tried beside the previous one.
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// Addresses of one name that are kept; a longer answer is refused whole, not judged in part.
+pub const MAX_ADDRESSES: usize = 64;
+/// Addresses that are tried for one connection.
+pub const MAX_ATTEMPTS: usize = 8;
+/// A tunnel without a byte in either direction for this long is closed.
+pub const TUNNEL_IDLE: Duration = Duration::from_secs(15 * 60);
+/// A DNS client on TCP that says nothing.
+pub const DNS_TCP_IDLE: Duration = Duration::from_secs(10);
+/// Names the resolver remembers, and for how long: bursts of connections share one look-up.
+pub const RESOLVER_ENTRIES: usize = 256;
+/// How long a resolved answer is reused.
+pub const RESOLVER_TTL: Duration = Duration::from_secs(5);
+/// Names that hold a synthetic address at once (about 100 bytes each).
+pub const SYNTHETIC_NAMES: usize = 8_192;
+/// The largest DNS question datagram that is read; real ones are far below.
+pub const MAX_DNS_MESSAGE: usize = 1_232;
+/// Processes looked at for one connection; a sandbox's pid limit is normally lower.
+pub const MAX_PROCESSES: usize = 8_192;
+/// Descriptors looked at for one connection, over all processes.
+pub const MAX_DESCRIPTORS: usize = 262_144;
+/// Programs that may hold one connection.
+pub const MAX_HOLDERS: usize = 16;
+/// Ancestors that are followed; deeper trees keep the nearest.
+pub const MAX_ANCESTORS: usize = 64;
+/// Executables whose content hash is pinned.
+pub const MAX_PINS: usize = 4_096;
+/// Verified processes remembered.
+pub const MAX_VERIFIED: usize = 4_096;
+/// Bytes of `/proc/PID/environ` read; a larger environment cannot be judged.
+pub const MAX_ENVIRON: usize = 2 * 1024 * 1024;
+/// Bytes of `/proc/PID/cmdline` read; a script argument stands at its beginning.
+pub const MAX_CMDLINE: usize = 16 * 1024;
+/// How long accepting pauses after it failed (out of descriptors or memory).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);

@@ -1,0 +1,31 @@
+//! Linux isolation: the namespaces, mounts, Landlock rules, system-call filters, limits and privileges of a
+//! sandbox, and the process 1 that holds it together.
+//!
+//! This crate knows no policy: it receives plain values ([`SandboxSpec`], [`ProcessSpec`]) and returns
+//! statuses. It is the only crate with `unsafe` code. The way through it is one-way:
+//! [`launch`] → [`Starting`] → [`Sandbox`].
+
+mod access;
+mod binds;
+mod channel;
+mod confine;
+pub mod features;
+mod ids;
+mod init;
+pub mod limits;
+mod mounts;
+mod network;
+mod probe;
+mod sandbox;
+mod seccomp;
+mod spec;
+mod sys;
+
+pub use binds::BindError;
+pub use channel::{ExitStatus, Stage, WayKind};
+pub use sandbox::{Event, LaunchError, Opened, Sandbox, StartError, Starting, launch};
+pub use spec::{
+    Access, Bind, LayerStatus, Network, ProcessSpec, Requirement, RootView, SandboxSpec,
+    SkippedPath, Stdio, SyntheticFile, TerminalSize, User,
+};
+pub use sys::landlock_abi;

@@ -1,0 +1,199 @@
+//! The sandbox's own mount tree: a fresh root made only of what was granted.
+//!
+//! Everything is put together with the new mount API on descriptors, so no path is resolved twice. Sources
+//! are opened before the new root covers anything; the old root is gone when this returns.
+
+mod etc;
+mod fixtures;
+mod tree;
+mod view;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use crate::spec::{Access, SandboxSpec, SkippedPath};
+use crate::sys::{self, Depth};
+use tree::Tree;
+use view::View;
+
+/// Where the new root is attached while it is built. Every Linux system has it, and nothing is read from it
+/// afterwards: sources were opened before.
+const STAGE: &str = "/tmp";
+/// Directory of the new root that holds what only init needs.
+pub(crate) const HIDDEN: &str = ".navigator";
+/// A file that exists in the sandbox and that no policy grants: the self-test tries to read it.
+pub(crate) const CANARY: &std::ffi::CStr = c"/.navigator/canary";
+/// Name space left for files on the writable filesystem, so that empty files cannot fill kernel memory.
+const INODES: &str = "1048576";
+
+/// A mount step that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {action} {path}")]
+pub(crate) struct MountError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Attaches the step and the path to a system error.
+fn at<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> MountError {
+    let path = path.to_owned();
+    move |source| MountError { action, path, source: source.into() }
+}
+
+/// What the finished tree grants.
+pub(crate) struct Grants {
+    /// Paths and what may be done below them, for the Landlock rules.
+    pub(crate) rules: Vec<(PathBuf, Access)>,
+    /// Paths of the policy that this root does not have.
+    pub(crate) skipped: Vec<SkippedPath>,
+}
+
+/// A tree that is opened but not attached yet.
+struct Source {
+    destination: PathBuf,
+    mount: OwnedFd,
+}
+
+/// Builds the sandbox's root and makes it this process's root. `detached` holds the mounts of `spec.binds`
+/// that the supervisor had to open itself.
+pub(crate) fn enter(
+    spec: &SandboxSpec,
+    owner: (u32, u32),
+    detached: Vec<Option<OwnedFd>>,
+) -> Result<Grants, MountError> {
+    let stage = Path::new(STAGE);
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(at("make private", Path::new("/")))?;
+    let mut view = View::open(&spec.root)?;
+    let binds = open_binds(spec, detached)?;
+    let system = view.open_granted(spec)?;
+    let etc = view.etc(spec)?;
+    let devices = fixtures::open_devices()?;
+
+    let root = new_root(spec)?;
+    rustix::mount::move_mount(
+        &root,
+        "",
+        rustix::fs::CWD,
+        stage,
+        rustix::mount::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .map_err(at("attach the new root at", stage))?;
+    let tree = Tree::new(root, owner);
+    etc::populate(&tree, spec, etc.as_deref())?;
+    for (link, target) in &view.links {
+        tree.symlink(link, target)?;
+    }
+    for source in system {
+        tree.attach(&source.mount, &source.destination)?;
+    }
+    fixtures::populate(&tree, spec, devices)?;
+    let writable = fixtures::writable_directories(&tree, spec, &view)?;
+    for source in binds {
+        tree.attach(&source.mount, &source.destination)?;
+    }
+    seal(tree, &writable)?;
+    Ok(Grants { rules: rules(spec, &view, &writable), skipped: view.skipped })
+}
+
+/// The filesystem that holds the root and everything private to the sandbox.
+fn new_root(spec: &SandboxSpec) -> Result<OwnedFd, MountError> {
+    let path = Path::new("/");
+    let fs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(at("make a filesystem for", path))?;
+    let set = |key: &str, value: &str| {
+        rustix::mount::fsconfig_set_string(fs.as_fd(), key, value)
+            .map_err(at("configure a filesystem for", path))
+    };
+    set("mode", "0755")?;
+    set("nr_inodes", INODES)?;
+    if let Some(bytes) = spec.disk_bytes {
+        set("size", &bytes.to_string())?;
+    }
+    rustix::mount::fsconfig_create(fs.as_fd()).map_err(at("make a filesystem for", path))?;
+    rustix::mount::fsmount(
+        fs.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
+    )
+    .map_err(at("make a filesystem for", path))
+}
+
+/// Opens what the user asked to have inside, with its rights already reduced.
+fn open_binds(
+    spec: &SandboxSpec,
+    detached: Vec<Option<OwnedFd>>,
+) -> Result<Vec<Source>, MountError> {
+    let mut sources = Vec::new();
+    for (bind, mount) in spec.binds.iter().zip(detached) {
+        let mount = match mount {
+            Some(mount) => mount,
+            None => clone_path(&bind.source)?,
+        };
+        restrict(mount.as_fd(), bind.access, &bind.source)?;
+        sources.push(Source { destination: bind.destination.clone(), mount });
+    }
+    // Outer destinations first, so that an inner one is not covered.
+    sources.sort_by_key(|source| source.destination.components().count());
+    Ok(sources)
+}
+
+/// A private copy of the mounts at a path, with everything mounted below it.
+pub(crate) fn clone_path(path: &Path) -> Result<OwnedFd, MountError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(rustix::fs::CWD, path, flags).map_err(at("open", path))
+}
+
+/// Takes away device files, set-user-id and, unless granted, writing.
+fn restrict(mount: BorrowedFd<'_>, access: Access, path: &Path) -> Result<(), MountError> {
+    let mut set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    if access == Access::ReadOnly {
+        set |= libc::MOUNT_ATTR_RDONLY;
+    }
+    sys::mount_setattr(mount, set, Depth::Below, None).map_err(at("restrict the mount of", path))
+}
+
+/// Makes the tree read-only except where it may be written, and leaves the old root behind for good.
+fn seal(tree: Tree, writable: &[PathBuf]) -> Result<(), MountError> {
+    for path in writable {
+        tree.keep_writable(path)?;
+    }
+    let root = Path::new("/");
+    sys::mount_setattr(tree.root(), libc::MOUNT_ATTR_RDONLY, Depth::This, None)
+        .map_err(at("make read-only", root))?;
+    rustix::process::fchdir(tree.root()).map_err(at("enter", root))?;
+    rustix::process::pivot_root(".", ".").map_err(at("change to the new", root))?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(at("leave the old", root))?;
+    rustix::process::chdir("/").map_err(at("enter", root))
+}
+
+/// The Landlock rules that say the same as the mounts, for a second, independent layer.
+fn rules(spec: &SandboxSpec, view: &View, writable: &[PathBuf]) -> Vec<(PathBuf, Access)> {
+    let mut rules = vec![];
+    let skipped = |path: &PathBuf| view.skipped.iter().any(|skip| &skip.path == path);
+    for path in spec.read_only.iter().filter(|path| !skipped(path)) {
+        rules.push((path.clone(), Access::ReadOnly));
+    }
+    let asked = |path: &&PathBuf| !skipped(path);
+    for path in spec.read_write.iter().filter(asked) {
+        rules.push((path.clone(), Access::ReadWrite));
+    }
+    for bind in &spec.binds {
+        rules.push((bind.destination.clone(), bind.access));
+    }
+    let shared_memory = PathBuf::from("/dev/shm");
+    if writable.contains(&shared_memory) {
+        rules.push((shared_memory, Access::ReadWrite));
+    }
+    rules.extend(fixtures::rules());
+    rules.extend(etc::rules());
+    rules
+}

@@ -1,0 +1,163 @@
+//! Which parts of the root filesystem a policy's paths name, and which it does not have.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{MountError, Source, at, clone_path, restrict, tree};
+use crate::spec::{Access, RootView, SandboxSpec, SkippedPath};
+
+/// The host's directories that belong to the system and may be seen in a sandbox. Homes, `/run`, `/var`,
+/// `/root`, `/srv` are not among them: their owner mounts what a sandbox should have.
+const SYSTEM: [&str; 11] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu",
+];
+/// Paths that every sandbox has of its own.
+const FIXTURES: [&str; 4] = ["/proc", "/dev", "/tmp", "/sandbox"];
+
+/// The root filesystem that a sandbox is shown.
+pub(super) struct View {
+    base: PathBuf,
+    dir: OwnedFd,
+    host: bool,
+    /// Links of the root filesystem to make again: path and target.
+    pub(super) links: Vec<(PathBuf, PathBuf)>,
+    /// Paths of the policy that are not there.
+    pub(super) skipped: Vec<SkippedPath>,
+}
+
+impl View {
+    pub(super) fn open(root: &RootView) -> Result<Self, MountError> {
+        let (base, host) = match root {
+            RootView::Host => (PathBuf::from("/"), true),
+            RootView::Directory(path) => (path.clone(), false),
+        };
+        let base = base.canonicalize().map_err(at("open root", &base))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(&base, flags, Mode::empty()).map_err(at("open root", &base))?;
+        let mut view = Self { base, dir, host, links: vec![], skipped: vec![] };
+        view.mirror_top_links();
+        Ok(view)
+    }
+
+    /// `/bin` and `/lib` are links on most systems; a link grants nothing, so it is always made again.
+    fn mirror_top_links(&mut self) {
+        for path in SYSTEM {
+            let below = Path::new(path).strip_prefix("/").unwrap_or(Path::new(path));
+            if let Ok(target) = std::fs::read_link(self.base.join(below)) {
+                self.links.push((path.into(), target));
+            }
+        }
+    }
+
+    /// Opens every granted path of the root filesystem, with its rights already reduced.
+    pub(super) fn open_granted(&mut self, spec: &SandboxSpec) -> Result<Vec<Source>, MountError> {
+        let mut wanted = BTreeSet::new();
+        for path in &spec.read_only {
+            if let Some(real) = self.locate(path, spec)? {
+                wanted.insert((real, path.clone()));
+            }
+        }
+        let mut sources: Vec<Source> = vec![];
+        for (real, path) in wanted {
+            if real != path && !sources.iter().any(|source| path.starts_with(&source.destination)) {
+                self.links.push((path, real.clone()));
+            }
+            let covered = sources.iter().any(|source| real.starts_with(&source.destination));
+            if covered || real == Path::new("/etc") {
+                continue;
+            }
+            let mount = clone_path(&self.outside(&real))?;
+            restrict(mount.as_fd(), Access::ReadOnly, &real)?;
+            sources.push(Source { destination: real, mount });
+        }
+        self.open_writable(spec, &mut sources)?;
+        Ok(sources)
+    }
+
+    /// Writable paths that a root directory already has are used as they are; the host's never are.
+    fn open_writable(
+        &mut self,
+        spec: &SandboxSpec,
+        sources: &mut Vec<Source>,
+    ) -> Result<(), MountError> {
+        if self.host {
+            return Ok(());
+        }
+        for path in spec.read_write.iter().filter(|path| !is_fixture(path, spec)) {
+            let Some(real) = self.resolve(path)? else { continue };
+            let mount = clone_path(&self.outside(&real))?;
+            restrict(mount.as_fd(), Access::ReadWrite, &real)?;
+            sources.push(Source { destination: real, mount });
+        }
+        Ok(())
+    }
+
+    /// The host's or root directory's `/etc`, when the policy grants all of it.
+    pub(super) fn etc(&self, spec: &SandboxSpec) -> Result<Option<PathBuf>, MountError> {
+        let etc = Path::new("/etc");
+        if !spec.read_only.iter().any(|path| path == etc) {
+            return Ok(None);
+        }
+        Ok(self.resolve(etc)?.map(|real| self.outside(&real)))
+    }
+
+    /// Whether a path exists in the root filesystem and may be seen there.
+    pub(super) fn has(&self, path: &Path) -> Result<bool, MountError> {
+        Ok(self.visible(path) && self.resolve(path)?.is_some())
+    }
+
+    /// Whether this is the host's own root.
+    pub(super) fn is_host(&self) -> bool {
+        self.host
+    }
+
+    /// Where a granted path really is; `None` and a note when it is not part of this root.
+    fn locate(&mut self, path: &Path, spec: &SandboxSpec) -> Result<Option<PathBuf>, MountError> {
+        if is_fixture(path, spec) {
+            return Ok(None);
+        }
+        let reason = if self.visible(path) {
+            match self.resolve(path)? {
+                Some(real) if self.visible(&real) => return Ok(Some(real)),
+                Some(_) => "it leads to a directory that is not part of this root",
+                None => "this root does not have it",
+            }
+        } else {
+            "it is not a system directory of the host; mount it with --mount"
+        };
+        let (path, reason) = (path.to_owned(), reason.to_owned());
+        self.skipped.push(SkippedPath { path, reason });
+        Ok(None)
+    }
+
+    fn visible(&self, path: &Path) -> bool {
+        !self.host || SYSTEM.iter().any(|system| path.starts_with(system))
+    }
+
+    fn outside(&self, path: &Path) -> PathBuf {
+        self.base.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The path without links, resolved as if the root filesystem were `/`.
+    fn resolve(&self, path: &Path) -> Result<Option<PathBuf>, MountError> {
+        let fd = match tree::open_beneath(self.dir.as_fd(), path) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP) => return Ok(None),
+            Err(error) => return Err(at("look at", path)(error)),
+        };
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
+        let real = std::fs::read_link(link).map_err(at("look at", path))?;
+        Ok(real.strip_prefix(&self.base).ok().map(|below| Path::new("/").join(below)))
+    }
+}
+
+/// Whether the sandbox has the path of its own, so that nothing of the root filesystem is needed.
+pub(super) fn is_fixture(path: &Path, spec: &SandboxSpec) -> bool {
+    path.starts_with(&spec.user.home)
+        || FIXTURES.iter().any(|fixture| path.starts_with(fixture))
+        || spec.binds.iter().any(|bind| path.starts_with(&bind.destination))
+}

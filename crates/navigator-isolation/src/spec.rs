@@ -1,0 +1,164 @@
+//! What a sandbox and a process in it are made of: plain values, already decided by somebody else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that is fixed when a sandbox starts.
+#[derive(Clone, Debug)]
+pub struct SandboxSpec {
+    /// Host name inside the sandbox; at most 64 bytes.
+    pub name: String,
+    /// Where the root filesystem's content comes from.
+    pub root: RootView,
+    /// Paths that may be read and executed.
+    pub read_only: Vec<PathBuf>,
+    /// Paths that may be changed; missing ones are made, private to the sandbox.
+    pub read_write: Vec<PathBuf>,
+    /// Directories or files of the host that the user asked to have inside.
+    pub binds: Vec<Bind>,
+    /// The user that processes run as.
+    pub user: User,
+    /// Whether IP sockets exist and where they lead.
+    pub network: Network,
+    /// What happens when this kernel cannot enforce Landlock rules.
+    pub landlock: Requirement,
+    /// Files made for this sandbox, readable and not writable.
+    pub files: Vec<SyntheticFile>,
+    /// Bound on everything written to `/sandbox`, `/tmp`, `/dev/shm` together, in bytes.
+    pub disk_bytes: Option<u64>,
+    /// Bound on the number of processes (`RLIMIT_NPROC` in the sandbox's user namespace).
+    pub processes: u64,
+}
+
+/// Where the content of the root filesystem comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootView {
+    /// The host's system directories, read-only.
+    Host,
+    /// A directory that holds a root filesystem.
+    Directory(PathBuf),
+}
+
+/// A part of the host that is mounted into the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// Path on the host.
+    pub source: PathBuf,
+    /// Absolute path in the sandbox.
+    pub destination: PathBuf,
+    /// What the sandbox may do with it.
+    pub access: Access,
+}
+
+/// What may be done below a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Read and execute.
+    ReadOnly,
+    /// Everything.
+    ReadWrite,
+}
+
+/// The user that processes in the sandbox run as. Never root: see [`crate::LaunchError::RootUser`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User id inside the sandbox.
+    pub uid: u32,
+    /// Primary group's name.
+    pub group: String,
+    /// Primary group id inside the sandbox.
+    pub gid: u32,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Login shell.
+    pub shell: PathBuf,
+}
+
+/// Whether IP sockets exist in the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// No IP sockets at all.
+    None,
+    /// Every address is local; connections to these TCP ports, and DNS, end at the supervisor.
+    Captured {
+        /// TCP ports to listen on, without duplicates.
+        ports: Vec<u16>,
+    },
+}
+
+/// Whether a restriction that this kernel lacks stops the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// Refuse to start.
+    Hard,
+    /// Go on without the single right or rule, and report it.
+    BestEffort,
+}
+
+/// A file that exists only in the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntheticFile {
+    /// Absolute path in the sandbox, below `/etc` or the home directory.
+    pub path: PathBuf,
+    /// Content.
+    pub content: Vec<u8>,
+}
+
+/// One process to start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Program and arguments; the program is looked up in `PATH` of `env` unless it has a slash.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// Standard input, output and error.
+    pub stdio: [Stdio; 3],
+    /// Size of the terminal to make, when any of `stdio` is one.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// What one of a process's standard descriptors is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdio {
+    /// The supervisor's own descriptor of the same number.
+    Inherit,
+    /// The process's new terminal.
+    Terminal,
+    /// `/dev/null`.
+    Null,
+}
+
+/// Size of a terminal in character cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Number of rows.
+    pub rows: u16,
+    /// Number of columns.
+    pub columns: u16,
+}
+
+/// How well one layer of isolation is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerStatus {
+    /// Name of the layer, such as `landlock`.
+    pub layer: String,
+    /// `None` when it is fully enforced, otherwise what is missing and why.
+    pub degraded: Option<String>,
+    /// What was achieved, in a few words.
+    pub detail: String,
+}
+
+/// A path of the policy that this root filesystem does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedPath {
+    /// The path as the policy lists it.
+    pub path: PathBuf,
+    /// Why it is not there.
+    pub reason: String,
+}

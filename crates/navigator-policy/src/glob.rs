@@ -1,0 +1,138 @@
+//! Path patterns: `*` stays inside one segment, `**` crosses.
+
+/// A pattern over paths with `/` as separator. Matching allocates nothing and takes time proportional to the
+/// product of both lengths at worst.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Glob {
+    tokens: Vec<Token>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Token {
+    Byte(u8),
+    /// `?`: one byte that is not a separator.
+    One,
+    /// `*`: any bytes that are not separators.
+    Segment,
+    /// `**`: any bytes.
+    Any,
+}
+
+impl Glob {
+    pub(crate) fn new(text: &str) -> Self {
+        let mut tokens = vec![];
+        let mut bytes = text.bytes().peekable();
+        while let Some(byte) = bytes.next() {
+            let token = match byte {
+                b'*' if bytes.peek() == Some(&b'*') => {
+                    while bytes.peek() == Some(&b'*') {
+                        bytes.next();
+                    }
+                    Token::Any
+                }
+                b'*' => Token::Segment,
+                b'?' => Token::One,
+                other => Token::Byte(other),
+            };
+            tokens.push(token);
+        }
+        Self { tokens }
+    }
+
+    /// A pattern that matches exactly this text.
+    pub(crate) fn literal(text: &str) -> Self {
+        Self { tokens: text.bytes().map(Token::Byte).collect() }
+    }
+
+    /// Whether the pattern is a plain path.
+    pub(crate) fn is_literal(&self) -> bool {
+        self.tokens.iter().all(|token| matches!(token, Token::Byte(_)))
+    }
+
+    /// Greedy matching with two places to go back to: the last `*` and the last `**`.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let (tokens, bytes) = (&self.tokens, path.as_bytes());
+        let (mut token, mut byte) = (0, 0);
+        let mut segment: Option<(usize, usize)> = None;
+        let mut any: Option<(usize, usize)> = None;
+        loop {
+            match tokens.get(token) {
+                Some(Token::Any) => {
+                    any = Some((token, byte));
+                    segment = None;
+                    token += 1;
+                    continue;
+                }
+                Some(Token::Segment) => {
+                    segment = Some((token, byte));
+                    token += 1;
+                    continue;
+                }
+                Some(Token::Byte(wanted)) if bytes.get(byte) == Some(wanted) => {
+                    (token, byte) = (token + 1, byte + 1);
+                    continue;
+                }
+                Some(Token::One) if bytes.get(byte).is_some_and(|b| *b != b'/') => {
+                    (token, byte) = (token + 1, byte + 1);
+                    continue;
+                }
+                None if byte == bytes.len() => return true,
+                Some(Token::Byte(_) | Token::One) | None => {}
+            }
+            match (segment, any) {
+                (Some((at, from)), _) if bytes.get(from).is_some_and(|b| *b != b'/') => {
+                    segment = Some((at, from + 1));
+                    (token, byte) = (at + 1, from + 1);
+                }
+                (_, Some((at, from))) if from < bytes.len() => {
+                    any = Some((at, from + 1));
+                    segment = None;
+                    (token, byte) = (at + 1, from + 1);
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The obvious matcher: recursion over both texts.
+    fn model(pattern: &[u8], path: &[u8]) -> bool {
+        match pattern {
+            [] => path.is_empty(),
+            [b'*', b'*', rest @ ..] => {
+                let rest = &rest[rest.iter().take_while(|b| **b == b'*').count()..];
+                (0..=path.len()).any(|at| model(rest, &path[at..]))
+            }
+            [b'*', rest @ ..] => {
+                let end = path.iter().position(|b| *b == b'/').unwrap_or(path.len());
+                (0..=end).any(|at| model(rest, &path[at..]))
+            }
+            [b'?', rest @ ..] => {
+                matches!(path.first(), Some(b) if *b != b'/') && model(rest, &path[1..])
+            }
+            [byte, rest @ ..] => path.first() == Some(byte) && model(rest, &path[1..]),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn agrees_with_the_obvious_matcher(pattern in "[ab/*?]{0,10}", path in "[ab/]{0,12}") {
+            proptest::prop_assert_eq!(
+                Glob::new(&pattern).matches(&path),
+                model(pattern.as_bytes(), path.as_bytes())
+            );
+        }
+    }
+
+    #[test]
+    fn a_star_stays_in_its_segment() {
+        assert!(Glob::new("/usr/*/x").matches("/usr/bin/x"));
+        assert!(!Glob::new("/usr/*").matches("/usr/bin/x"));
+        assert!(Glob::new("/usr/**").matches("/usr/bin/x"));
+        assert!(Glob::new("/**").matches("/"));
+    }
+}

@@ -1,0 +1,40 @@
+//! The policy language: parse → validate → compile → decide, and what explains it.
+//!
+//! This crate does no I/O, knows no clock and no async. What comes from outside goes through a fallible
+//! constructor ([`load`], [`Host::parse`], [`SandboxPath::parse`], [`CanonicalPath::parse`]); what comes out
+//! is decided by [`CompiledPolicy::decide`] and [`CompiledPolicy::decide_request`] alone.
+#![forbid(unsafe_code)]
+
+mod address;
+mod canonical;
+mod compile;
+mod decide;
+mod denial;
+mod diagnostics;
+mod document;
+mod explain;
+mod glob;
+mod host;
+mod host_pattern;
+mod model;
+mod paths;
+mod read;
+mod request;
+
+pub use address::{AddressRefusal, check_address};
+pub use canonical::PolicyHash;
+pub use compile::CompiledPolicy;
+pub use decide::{Caller, Decision, Destination, Grant, Request, RequestDecision};
+pub use denial::{Denial, DenialReason, Suggestion};
+pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use explain::explain;
+pub use host::{Authority, AuthorityError, Host, HostError, HostName};
+pub use host_pattern::{HostPattern, PatternError};
+pub use model::{
+    AccessPreset, ApiPattern, Compatibility, Effect, Endpoint, EndpointHost, Enforcement,
+    Filesystem, Inference, Landlock, NetworkMode, NetworkPolicy, Policy, Process, Protocol,
+    Requests, Rule, TlsMode,
+};
+pub use paths::{PathError, SandboxPath};
+pub use read::{Checked, load};
+pub use request::{CanonicalPath, RequestPathError};

@@ -1,0 +1,167 @@
+//! Where decisions are kept: one JSON line each in a file, one log line, and the distinct denials of this run.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use navigator_egress::{AuditDecision, AuditRecord, AuditSink};
+use navigator_isolation::{LayerStatus, SkippedPath};
+use serde::Serialize;
+
+/// Distinct denials that are remembered for the summary; the file has them all.
+const REMEMBERED: usize = 256;
+
+/// The audit file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to open the audit file {path}; name another with --audit FILE")]
+pub struct AuditError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// A denial of this run, once for all its repetitions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DistinctDenial {
+    /// Executable of the program, or why it is unknown.
+    pub program: String,
+    /// Host that it wanted.
+    pub host: String,
+    /// Port that it wanted.
+    pub port: u16,
+    /// The kind of reason.
+    pub reason: String,
+    /// What did not match, in a sentence.
+    pub detail: String,
+    /// The smallest change of the policy that would allow it.
+    pub suggestion: Option<String>,
+    /// The command that makes that change.
+    pub how: Option<String>,
+    /// How often it happened.
+    pub count: u64,
+}
+
+/// One line of the file.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Line<'a> {
+    /// A sandbox was started.
+    Start {
+        time: jiff::Timestamp,
+        sandbox_id: &'a str,
+        sandbox_name: &'a str,
+        policy_hash: String,
+        command: &'a str,
+        layers: &'a [LayerStatus],
+        limits: &'a [String],
+        skipped: &'a [SkippedPath],
+    },
+    /// Something was allowed or denied.
+    Decision(&'a AuditRecord),
+    /// The sandbox ended.
+    End { time: jiff::Timestamp, sandbox_id: &'a str, outcome: String, lost: u64 },
+}
+
+/// The audit of one sandbox.
+pub(crate) struct AuditLog {
+    state: Mutex<State>,
+}
+
+struct State {
+    file: File,
+    path: PathBuf,
+    denials: Vec<DistinctDenial>,
+    lost: u64,
+}
+
+impl AuditLog {
+    /// Opens the file for appending and makes its directory, both for this user alone.
+    pub(crate) fn open(path: &Path) -> Result<Self, AuditError> {
+        let open = || {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            }
+            OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+        };
+        let file = open().map_err(|source| AuditError { path: path.to_owned(), source })?;
+        let state = State { file, path: path.to_owned(), denials: vec![], lost: 0 };
+        Ok(Self { state: Mutex::new(state) })
+    }
+
+    /// Appends a line. A line that cannot be written is counted and logged; enforcement goes on.
+    pub(crate) fn append(&self, line: &Line<'_>) {
+        self.lock().append(line);
+    }
+
+    /// Number of lines that could not be written.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lock().lost
+    }
+
+    /// The distinct denials so far, in the order of their first appearance.
+    pub(crate) fn denials(&self) -> Vec<DistinctDenial> {
+        self.lock().denials.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A panic elsewhere does not make the records worse.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, line: &Line<'_>) {
+        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut bytes| {
+            bytes.push(b'\n');
+            // One write, so that lines of several sandboxes do not mix.
+            self.file.write_all(&bytes)
+        });
+        if let Err(error) = written {
+            if self.lost == 0 {
+                tracing::error!(path = %self.path.display(), %error, "failed to write the audit file");
+            }
+            self.lost += 1;
+        }
+    }
+
+    fn remember(&mut self, record: &AuditRecord) {
+        let program = record.program.as_ref().map_or("unknown program", |known| &known.executable);
+        let reason = record.reason.as_deref().unwrap_or("policy");
+        let same = |denial: &&mut DistinctDenial| {
+            denial.program == program
+                && denial.host == record.host
+                && denial.port == record.port
+                && denial.reason == reason
+        };
+        if let Some(denial) = self.denials.iter_mut().find(same) {
+            denial.count += 1;
+        } else if self.denials.len() < REMEMBERED {
+            self.denials.push(DistinctDenial {
+                program: program.to_owned(),
+                host: record.host.clone(),
+                port: record.port,
+                reason: reason.to_owned(),
+                detail: record.detail.clone(),
+                suggestion: record.suggestion.clone(),
+                how: record.how.clone(),
+                count: 1,
+            });
+        }
+    }
+}
+
+impl AuditSink for AuditLog {
+    fn record(&self, record: AuditRecord) {
+        let AuditRecord { host, port, detail, .. } = &record;
+        let mut state = self.lock();
+        match record.decision {
+            AuditDecision::Allow => tracing::info!(host, port, detail, "allowed"),
+            AuditDecision::Deny | AuditDecision::Revoke => {
+                tracing::info!(host, port, detail, "denied");
+                state.remember(&record);
+            }
+        }
+        state.append(&Line::Decision(&record));
+    }
+}

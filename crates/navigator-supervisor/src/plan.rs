@@ -1,0 +1,208 @@
+//! From a policy and a request to the plain values that the isolation crate acts on. Pure but for looking at
+//! what exists; nothing is started here.
+
+use std::path::{Component, Path, PathBuf};
+
+use navigator_isolation::{
+    Access, Bind, Network, ProcessSpec, Requirement, SandboxSpec, Stdio, SyntheticFile,
+    TerminalSize,
+};
+use navigator_policy::{Compatibility, CompiledPolicy, NetworkMode};
+
+use crate::environment;
+use crate::request::Request;
+use crate::users::{self, UserError};
+
+/// TCP ports that are captured whatever the policy names, so that a refusal is immediate and recorded.
+const USUAL_PORTS: [u16; 3] = [22, 80, 443];
+/// The proxy's port.
+const PROXY_PORT: u16 = 3128;
+/// Processes in a sandbox that did not ask for a number: far above what builds use, far below what harms.
+const DEFAULT_PROCESSES: u64 = 4096;
+/// Host directories that would hand over the machine or its sockets.
+const TOO_BROAD: [&str; 6] = ["/", "/proc", "/sys", "/dev", "/run", "/var/run"];
+/// Places in the sandbox that are its own.
+const RESERVED: [&str; 6] = ["/", "/proc", "/dev", "/etc", "/sys", "/.navigator"];
+
+/// A request that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The policy's user.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// A host directory that is too much.
+    #[error(
+        "failed to mount {path}: it is overly broad; mount the directory that the command works in"
+    )]
+    BroadSource {
+        /// Path on the host.
+        path: PathBuf,
+    },
+    /// A place in the sandbox that cannot be mounted over.
+    #[error(
+        "failed to mount at {path}: choose an absolute path such as /sandbox/{}",
+        suggestion(path)
+    )]
+    Destination {
+        /// Path in the sandbox.
+        path: PathBuf,
+    },
+    /// Two mounts at one place.
+    #[error("failed to mount twice at {path}; give each --mount a destination of its own")]
+    SameDestination {
+        /// Path in the sandbox.
+        path: PathBuf,
+    },
+    /// A host path that does not exist or cannot be read.
+    #[error("failed to mount {path}; check that it exists and that you may read it")]
+    Source {
+        /// Path on the host.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The working directory.
+    #[error("failed to use {path} as working directory: it must be an absolute path without `..`")]
+    WorkingDirectory {
+        /// Path in the sandbox.
+        path: PathBuf,
+    },
+    /// The root directory.
+    #[error("failed to use {path} as root filesystem: it must be a directory")]
+    Root {
+        /// Path on the host.
+        path: PathBuf,
+    },
+}
+
+fn suggestion(path: &Path) -> String {
+    path.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) spec: SandboxSpec,
+    pub(crate) process: ProcessSpec,
+}
+
+/// Judges a request and turns it into a plan.
+pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
+    let policy = &request.policy;
+    if let navigator_isolation::RootView::Directory(path) = &request.root
+        && !path.is_dir()
+    {
+        return Err(PlanError::Root { path: path.clone() });
+    }
+    let user = users::resolve(&policy.process, &request.root)?;
+    let binds = binds(&request.binds)?;
+    let workdir = workdir(request, &binds, &user.home)?;
+    let paths = |list: &[navigator_policy::SandboxPath]| {
+        list.iter().map(|path| PathBuf::from(path.as_str())).collect::<Vec<_>>()
+    };
+    let mut read_write = paths(&policy.filesystem.read_write);
+    let in_bind = binds.iter().any(|bind| workdir.starts_with(&bind.destination));
+    if policy.filesystem.include_workdir && !in_bind && !read_write.contains(&workdir) {
+        read_write.push(workdir.clone());
+    }
+    let env = environment::build(request, &user);
+    let process = ProcessSpec {
+        argv: request.command.clone(),
+        env,
+        cwd: workdir,
+        stdio: [Stdio::Inherit; 3],
+        terminal: None::<TerminalSize>,
+    };
+    let spec = SandboxSpec {
+        name: request.name.clone(),
+        root: request.root.clone(),
+        read_only: paths(&policy.filesystem.read_only),
+        read_write,
+        binds,
+        network: network(request),
+        landlock: match policy.landlock.compatibility {
+            Compatibility::HardRequirement => Requirement::Hard,
+            Compatibility::BestEffort => Requirement::BestEffort,
+        },
+        files: vec![readme(request, &user.home)],
+        user,
+        disk_bytes: request.disk_bytes,
+        processes: request.limits.processes.unwrap_or(DEFAULT_PROCESSES),
+    };
+    Ok(Plan { spec, process })
+}
+
+fn binds(asked: &[Bind]) -> Result<Vec<Bind>, PlanError> {
+    let mut binds: Vec<Bind> = vec![];
+    for bind in asked {
+        let source = bind
+            .source
+            .canonicalize()
+            .map_err(|error| PlanError::Source { path: bind.source.clone(), source: error })?;
+        if TOO_BROAD.iter().any(|broad| source == Path::new(broad)) {
+            return Err(PlanError::BroadSource { path: source });
+        }
+        let destination = clean(&bind.destination)
+            .filter(|path| !RESERVED.iter().any(|reserved| path == Path::new(reserved)))
+            .filter(|path| !path.starts_with("/proc") && !path.starts_with("/dev"))
+            .ok_or_else(|| PlanError::Destination { path: bind.destination.clone() })?;
+        if binds.iter().any(|other| other.destination == destination) {
+            return Err(PlanError::SameDestination { path: destination });
+        }
+        binds.push(Bind { source, destination, access: bind.access });
+    }
+    Ok(binds)
+}
+
+/// An absolute path without `.`, `..`, double or trailing slashes.
+fn clean(path: &Path) -> Option<PathBuf> {
+    let only_names = path
+        .components()
+        .all(|component| matches!(component, Component::RootDir | Component::Normal(_)));
+    (path.is_absolute() && only_names).then(|| path.components().collect())
+}
+
+fn workdir(request: &Request, binds: &[Bind], home: &Path) -> Result<PathBuf, PlanError> {
+    if let Some(path) = &request.workdir {
+        return clean(path).ok_or_else(|| PlanError::WorkingDirectory { path: path.clone() });
+    }
+    let project = binds
+        .iter()
+        .find(|bind| bind.access == Access::ReadWrite && bind.source.is_dir())
+        .or_else(|| binds.iter().find(|bind| bind.source.is_dir()));
+    Ok(project.map_or_else(|| home.to_owned(), |bind| bind.destination.clone()))
+}
+
+fn network(request: &Request) -> Network {
+    match request.policy.mode() {
+        NetworkMode::Block => Network::None,
+        NetworkMode::Proxy => {
+            // Names of binaries do not matter for the ports.
+            let compiled = CompiledPolicy::compile(&request.policy, &|_| None);
+            let mut ports: Vec<u16> = compiled.ports().to_vec();
+            ports.extend(USUAL_PORTS);
+            ports.push(PROXY_PORT);
+            ports.sort_unstable();
+            ports.dedup();
+            Network::Captured { ports }
+        }
+    }
+}
+
+/// What the agent is told about where it is.
+fn readme(request: &Request, home: &Path) -> SyntheticFile {
+    let rights = navigator_policy::explain(&request.policy);
+    let content = format!(
+        "# This is a sandbox\n\n\
+         You run in a Navigator sandbox named `{}`. A policy says what is allowed here:\n\n{rights}\n\
+         ## How a refusal looks\n\n\
+         - Files: `Permission denied` or `Read-only file system`.\n\
+         - Network through the proxy: HTTP 403 with a JSON body that says what did not match.\n\
+         - Network without the proxy: the connection is reset; unknown names do not resolve.\n\n\
+         ## How to ask for more\n\n\
+         You cannot change the policy from here. Tell the person who started you which host, port and\n\
+         program you need and why; the refusal names all three.\n",
+        request.name
+    );
+    SyntheticFile { path: home.join(".navigator/README.md"), content: content.into_bytes() }
+}

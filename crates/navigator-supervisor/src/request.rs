@@ -1,0 +1,53 @@
+//! What a person asks for when they run a command in a sandbox.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use navigator_isolation::limits::Limits;
+use navigator_isolation::{Bind, RootView};
+use navigator_policy::Policy;
+
+/// One run of one command.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Name of the sandbox, also its host name.
+    pub name: String,
+    /// What it may do.
+    pub policy: Policy,
+    /// Where its root filesystem comes from.
+    pub root: RootView,
+    /// Parts of the host to mount.
+    pub binds: Vec<Bind>,
+    /// Working directory; by default the first mounted directory, else the home directory.
+    pub workdir: Option<PathBuf>,
+    /// Environment that the user asked for.
+    pub env: BTreeMap<String, String>,
+    /// `PATH` of the caller, used when the root filesystem is the host's.
+    pub path: Option<String>,
+    /// Kind of the caller's terminal (`TERM`).
+    pub term: Option<String>,
+    /// How long the command may run.
+    pub timeout: Option<Duration>,
+    /// Memory, processors and number of processes.
+    pub limits: Limits,
+    /// Bytes that may be written in the sandbox.
+    pub disk_bytes: Option<u64>,
+    /// Where decisions are recorded.
+    pub audit_file: PathBuf,
+    /// Whether the command gets a terminal.
+    pub terminal: TerminalChoice,
+    /// Program and arguments.
+    pub command: Vec<String>,
+}
+
+/// Whether a command gets a terminal of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminalChoice {
+    /// When both standard input and output are terminals.
+    Auto,
+    /// In any case.
+    Always,
+    /// Never.
+    Never,
+}

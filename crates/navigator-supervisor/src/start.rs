@@ -1,0 +1,150 @@
+//! Starts a sandbox: everything up to the point where its command may run.
+
+use std::sync::Arc;
+
+use navigator_egress::{EgressContext, EgressSettings, SandboxLabel, SystemResolver, TcpWay, Ways};
+use navigator_isolation::limits::{self, Enforcement, LimitError};
+use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, WayKind};
+use navigator_policy::{CompiledPolicy, NetworkMode};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use crate::audit_log::{AuditError, AuditLog, Line};
+use crate::plan::{self, Plan, PlanError};
+use crate::request::Request;
+use crate::terminal;
+
+/// A sandbox that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The request asks for something that cannot be.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A limit cannot be enforced here.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The audit file cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The sandbox itself.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The supervisor's own runtime.
+    #[error("failed to start the supervisor's event loop")]
+    Runtime(#[source] std::io::Error),
+    /// A descriptor from the sandbox is missing.
+    #[error("failed to take over the sandbox's sockets: {missing} is missing")]
+    Sockets {
+        /// What is missing.
+        missing: &'static str,
+    },
+}
+
+/// A sandbox that is built and served, whose command has not started yet.
+pub struct Started {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) limits: Enforcement,
+    pub(crate) audit: Arc<AuditLog>,
+    pub(crate) egress: Option<(Ways, Arc<EgressContext>)>,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) process: ProcessSpec,
+    pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) id: String,
+}
+
+/// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
+pub fn start(request: &Request) -> Result<Started, StartupError> {
+    let Plan { spec, mut process } = plan::plan(request)?;
+    let (stdio, size) = terminal::wiring(request.terminal);
+    (process.stdio, process.terminal) = (stdio, size);
+    let audit = Arc::new(AuditLog::open(&request.audit_file)?);
+    let read_only = spec.read_only.iter().map(|path| path.display().to_string()).collect();
+    let limits = limits::prepare(&request.limits, &request.name)?;
+    let starting = navigator_isolation::launch(spec, None)?;
+    limits.attach(starting.pid())?;
+    starting.proceed()?;
+    // Init builds the sandbox while this process gets its own parts ready.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartupError::Runtime)?;
+    let id = uuid::Uuid::now_v7().to_string();
+    let mut sandbox = starting.ready()?;
+    let opened = sandbox.take_opened().ok_or(StartupError::Sockets { missing: "everything" })?;
+    let egress = match request.policy.mode() {
+        NetworkMode::Block => None,
+        NetworkMode::Proxy => {
+            let label = SandboxLabel { id: id.clone(), name: request.name.clone() };
+            Some(egress(request, label, opened, read_only, Arc::clone(&audit))?)
+        }
+    };
+    audit.append(&Line::Start {
+        time: jiff::Timestamp::now(),
+        sandbox_id: &id,
+        sandbox_name: &request.name,
+        policy_hash: request.policy.hash().to_string(),
+        command: request.command.first().map_or("", String::as_str),
+        layers: sandbox.layers(),
+        limits: &limits.describe(),
+        skipped: sandbox.skipped(),
+    });
+    let timeout = request.timeout;
+    Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id })
+}
+
+impl Started {
+    /// How well each layer of isolation is in force.
+    #[must_use]
+    pub fn layers(&self) -> &[navigator_isolation::LayerStatus] {
+        self.sandbox.layers()
+    }
+
+    /// Paths of the policy that the root filesystem does not have.
+    #[must_use]
+    pub fn skipped(&self) -> &[navigator_isolation::SkippedPath] {
+        self.sandbox.skipped()
+    }
+}
+
+fn egress(
+    request: &Request,
+    label: SandboxLabel,
+    opened: Opened,
+    read_only: Vec<String>,
+    audit: Arc<AuditLog>,
+) -> Result<(Ways, Arc<EgressContext>), StartupError> {
+    let resolve = |path: &str| real_path(&opened.root_dir, path);
+    let policy = CompiledPolicy::compile(&request.policy, &resolve);
+    let settings = EgressSettings {
+        policy,
+        audit,
+        resolver: Arc::new(SystemResolver::default()),
+        sandbox: label,
+        read_only,
+    };
+    Ok((ways(opened)?, Arc::new(EgressContext::new(settings))))
+}
+
+/// The path without links inside the sandbox, when it differs from the one given.
+fn real_path(root: &std::os::fd::OwnedFd, path: &str) -> Option<String> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve).ok()?;
+    let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
+    let real = std::fs::read_link(link).ok()?.into_os_string().into_string().ok()?;
+    (real != path).then_some(real)
+}
+
+fn ways(opened: Opened) -> Result<Ways, StartupError> {
+    let Opened { sockets, proc_dir, root_dir } = opened;
+    let (mut tcp, mut dns_udp, mut dns_tcp, mut sock_diag) = (vec![], vec![], vec![], None);
+    for (kind, socket) in sockets {
+        match kind {
+            WayKind::Tcp(port) => tcp.push(TcpWay { listener: socket, port }),
+            WayKind::DnsUdp => dns_udp.push(socket),
+            WayKind::DnsTcp => dns_tcp.push(socket),
+            WayKind::SockDiag => sock_diag = Some(socket),
+        }
+    }
+    let sock_diag = sock_diag.ok_or(StartupError::Sockets { missing: "the socket look-up" })?;
+    Ok(Ways { tcp, dns_udp, dns_tcp, sock_diag, proc_dir, root_dir })
+}

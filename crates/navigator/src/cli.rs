@@ -1,0 +1,79 @@
+//! The command line: which command was asked for, and where it is carried out.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{doctor, exit, pages, policy, run};
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  navigator run -- python3 -c 'print(1)'
+  navigator run --mount . -- make test
+  navigator run --policy examples/pypi.yaml -- python3 -m pip install --target /sandbox/pkgs cowsay
+  navigator run --mount ~/src/app --env ANTHROPIC_MODEL --timeout 30m -- agent
+
+Exit codes:
+  the command's own; 2 wrong usage or invalid policy; 124 time limit; 125 navigator failed;
+  126 not executable; 127 not found; 128+N ended by signal N";
+
+/// Run AI agents in sandboxes governed by a declarative policy
+#[derive(Parser, Debug)]
+#[command(name = "navigator", version = env!("NAVIGATOR_VERSION"), propagate_version = false)]
+pub struct Cli {
+    /// Log more: once for decisions, twice for everything
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a command in a sandbox of its own
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(Box<run::RunArgs>),
+    /// Check, explain and compare policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Tell whether sandboxes can start here, and what to do if not
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(pages::CompletionsArgs),
+    /// Print the manual page, or write all of them to a directory
+    Man(pages::ManArgs),
+}
+
+/// Does what the command line says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args).map_err(exit::Failure::from),
+        Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),
+        Command::Doctor(args) => Ok(doctor::run(args)),
+        Command::Completions(args) => Ok(pages::completions(args)),
+        Command::Man(args) => pages::man(args).map_err(exit::Failure::from),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("NAVIGATOR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}

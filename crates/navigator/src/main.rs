@@ -1,0 +1,17 @@
+//! `navigator`: runs AI agents in sandboxes that a declarative policy governs.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod doctor;
+mod exit;
+mod output;
+mod pages;
+mod policy;
+mod run;
+mod text_file;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}
