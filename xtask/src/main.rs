@@ -1,3 +1,44 @@
-//! .
+//! Developer commands: `cargo xtask ci | test | tidy | bench | pages`.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod bench;
+mod ci;
+mod shell;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands
+#[derive(Parser)]
+struct Xtask {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check everything that a change must pass
+    Ci,
+    /// Install what the tests need and run all tests
+    Test,
+    /// Check the rules about files and dependencies
+    Tidy,
+    /// Measure next to the floor, in a release build
+    Bench,
+    /// Write the committed manual pages again
+    Pages,
+}
+
+fn main() -> anyhow::Result<()> {
+    std::env::set_current_dir(shell::root())?;
+    match Xtask::parse().command {
+        Command::Ci => ci::run(),
+        Command::Test => test::run(),
+        Command::Tidy => tidy::run(),
+        Command::Bench => bench::run(),
+        Command::Pages => {
+            shell::cargo("run --quiet -p navigator -- man --dir crates/navigator/man")
+        }
+    }
+}

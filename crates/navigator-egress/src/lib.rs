@@ -1,7 +1,7 @@
 //! Everything that leaves a sandbox: adapters translate, one function decides, relays carry.
 //!
 //! A way out ([`Ways`]) is only a descriptor. Each adapter turns what arrives on it into an
-//! [`EgressIntent`]; [`authorise`](authorise::authorise) is the single place where an intent
+//! [`EgressIntent`]; [`authorise`](authorise::Judge::authorise) is the single place where an intent
 //! becomes a [`Verdict`](authorise::Verdict), and the single place that writes the audit record.
 #![forbid(unsafe_code)]
 
@@ -26,5 +26,5 @@ pub use audit::{AuditDecision, AuditRecord, AuditSink};
 pub use context::{EgressContext, EgressSettings, SandboxLabel};
 pub use intent::{Adapter, EgressIntent};
 pub use resolve::{Resolve, ResolveError, SystemResolver};
-pub use serve::serve;
+pub use serve::{ServeError, serve};
 pub use ways::{TcpWay, Ways};

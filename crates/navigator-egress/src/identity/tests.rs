@@ -184,3 +184,22 @@ fn ancestors_are_followed() {
     let own = std::env::current_exe().unwrap();
     assert_eq!(program.ancestors.first().map(AsRef::as_ref), own.to_str());
 }
+
+#[test]
+fn a_connection_in_a_threads_own_descriptor_table_is_found() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let hiding = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).unwrap();
+        let client = TcpStream::connect(to).unwrap();
+        let _ = wait.recv();
+        drop(client);
+    });
+    let (server, from) = listener.accept().unwrap();
+    let socket = ClientSocket { client: from, wanted: server.local_addr().unwrap() };
+    let programs = run(identifier().identify(&socket)).unwrap();
+    assert_eq!(programs[0].pid, std::process::id());
+    drop(done);
+    hiding.join().unwrap();
+}

@@ -3,4 +3,3 @@
 mod http;
 mod sandbox;
 mod tunnels;
-mod zz_perf;

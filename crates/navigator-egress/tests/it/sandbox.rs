@@ -21,6 +21,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio_util::sync::CancellationToken;
 
 const INSIDE: &str = "NAVIGATOR_TEST_INSIDE";
+/// User, network and pid namespaces with a `/proc` of their own, as a sandbox has them.
+const NAMESPACES: [&str; 2] = ["-rnpf", "--mount-proc"];
 
 /// Runs `body` inside fresh namespaces; says why when they cannot be had.
 pub(crate) fn in_namespaces(test: &str, body: impl FnOnce()) {
@@ -29,13 +31,13 @@ pub(crate) fn in_namespaces(test: &str, body: impl FnOnce()) {
         setup(&["address add 10.9.9.9/32 dev lo"]);
         return body();
     }
-    let possible = Command::new("unshare").args(["-rn", "ip", "link"]).output();
+    let possible = Command::new("unshare").args(NAMESPACES).args(["ip", "link"]).output();
     if !possible.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: no user namespaces, or no `unshare` and `ip` programs");
         return;
     }
     let output = Command::new("unshare")
-        .arg("-rn")
+        .args(NAMESPACES)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

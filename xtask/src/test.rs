@@ -1,0 +1,58 @@
+//! All tests, and what they need.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// Programs that the tests run, and the Debian packages that have them.
+const PROGRAMS: [(&str, &str); 4] =
+    [("setpriv", "util-linux"), ("python3", "python3"), ("pip3", "python3-pip"), ("curl", "curl")];
+/// The ordinary user that tests run as when they start as root.
+pub const ORDINARY_USER: &str = "navigator-test";
+
+/// Installs what is missing, builds, and runs every test.
+pub fn run() -> Result<()> {
+    install()?;
+    if is_root()? {
+        ordinary_user()?;
+    }
+    shell::cargo("build --workspace --bins")?;
+    let mut tests = Command::new(env!("CARGO"));
+    shell::run(tests.args(["nextest", "run", "--workspace"]).env("INSTA_UPDATE", "no"))
+}
+
+fn install() -> Result<()> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !shell::has(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if !missing.is_empty() {
+        let packages = missing.join(" ");
+        if !(is_root()? && shell::has("apt-get")) {
+            bail!("the tests need more programs; run `sudo apt-get install {packages}`");
+        }
+        shell::run(Command::new("apt-get").arg("update").arg("-qq"))?;
+        let mut install = Command::new("apt-get");
+        install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing);
+        shell::run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    if !shell::has("cargo-nextest") {
+        shell::cargo("install --locked cargo-nextest")?;
+    }
+    Ok(())
+}
+
+fn ordinary_user() -> Result<()> {
+    let known = Command::new("id").args(["-u", ORDINARY_USER]).output()?.status.success();
+    if known {
+        return Ok(());
+    }
+    shell::run(Command::new("useradd").args(["--create-home", "--shell", "/bin/sh", ORDINARY_USER]))
+}
+
+fn is_root() -> Result<bool> {
+    Ok(shell::output(Command::new("id").arg("-u"))?.trim() == "0")
+}
