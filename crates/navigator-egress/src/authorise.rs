@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use navigator_policy::{CompiledPolicy, Grant, Host, HostName, check_address};
+use navigator_policy::{CompiledPolicy, Grant, Host, HostName};
 
 use crate::audit::{AuditDecision, AuditRecord};
 use crate::context::EgressContext;
@@ -105,9 +105,9 @@ impl Judge {
             return Err(Box::new(Refusal::of(intent, Reason::Identity, detail)));
         };
         let (policy, rule) = (first.policy_name().to_owned(), first.rule().to_owned());
-        let allowed_ips: Vec<_> = grants.iter().map(Grant::allowed_ips).collect();
+        let check = |address| grants.iter().try_for_each(|grant| grant.check_address(address));
         let resolver = self.context.resolver.as_ref();
-        match checked_addresses(&intent.host, resolver, &allowed_ips).await {
+        match checked_addresses(&intent.host, resolver, &check).await {
             Ok(addresses) => Ok(Granted { policy, rule, addresses: Ok(addresses) }),
             Err(AddressError::Resolve(error)) => {
                 Ok(Granted { policy, rule, addresses: Err(UpstreamFailure::unresolved(&error)) })
@@ -253,9 +253,7 @@ fn still_holds(context: &EgressContext, policy: &CompiledPolicy, right: &Right) 
 }
 
 fn reaches(grants: &[Grant<'_>], addresses: &[IpAddr]) -> bool {
-    addresses.iter().all(|address| {
-        grants.iter().all(|grant| check_address(*address, grant.allowed_ips()).is_ok())
-    })
+    addresses.iter().all(|address| grants.iter().all(|grant| grant.check_address(*address).is_ok()))
 }
 
 fn blank_record(context: &EgressContext, adapter: Adapter, decision: AuditDecision) -> AuditRecord {

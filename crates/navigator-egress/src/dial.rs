@@ -8,8 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ipnet::IpNet;
-use navigator_policy::{AddressRefusal, Host, check_address};
+use navigator_policy::{AddressRefusal, Host};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -71,27 +70,25 @@ impl CheckedAddresses {
     }
 }
 
-/// Resolves a destination and checks every address against every list of `allowed_ips`.
+/// Resolves a destination and checks every address.
 ///
 /// # Errors
 /// [`AddressError`] when there is no address or a single one of them is refused.
 pub async fn checked_addresses(
     host: &Host,
     resolver: &dyn Resolve,
-    allowed_ips: &[&[IpNet]],
+    check: &(dyn Fn(IpAddr) -> Result<(), AddressRefusal> + Sync),
 ) -> Result<CheckedAddresses, AddressError> {
     let addresses = match host {
         Host::Name(name) => resolver.resolve(name).await?.to_vec(),
         Host::Address(address) => vec![*address],
     };
     for address in &addresses {
-        for allowed in allowed_ips {
-            check_address(*address, allowed).map_err(|refusal| AddressError::Refused {
-                host: host.clone(),
-                address: *address,
-                refusal,
-            })?;
-        }
+        check(*address).map_err(|refusal| AddressError::Refused {
+            host: host.clone(),
+            address: *address,
+            refusal,
+        })?;
     }
     Ok(CheckedAddresses(interleave(addresses)))
 }

@@ -74,7 +74,9 @@ fn never_v6(address: Ipv6Addr) -> Option<&'static str> {
         // ::/96, IPv4-compatible (RFC 4291 section 2.5.5.1).
         [0, 0, 0, 0, 0, 0, _, _] => Some("an IPv4 address inside IPv6"),
         // 64:ff9b::/96 and 64:ff9b:1::/48, NAT64 (RFC 6052, RFC 8215).
-        [0x64, 0xff9b, 0 | 1, ..] => Some("an IPv4 address inside IPv6 (NAT64)"),
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => {
+            Some("an IPv4 address inside IPv6 (NAT64)")
+        }
         // 2002::/16, 6to4 (RFC 3056).
         [0x2002, ..] => Some("an IPv4 address inside IPv6 (6to4)"),
         // 2001::/32, Teredo (RFC 4380).

@@ -161,7 +161,7 @@ impl CompiledPolicy {
             return false;
         }
         let host = Host::Name(name.clone());
-        self.inference || self.matching_host(&host).next().is_some()
+        self.matching_host(&host).next().is_some()
     }
 
     /// The ports of all endpoints, sorted and distinct.

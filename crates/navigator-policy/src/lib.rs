@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod allow;
 mod canonical;
+mod cases;
 mod compile;
 mod decide;
 mod denial;
 mod diagnostics;
+mod diff;
 mod document;
 mod explain;
 mod glob;
@@ -20,13 +23,16 @@ mod model;
 mod paths;
 mod read;
 mod request;
+mod schema;
 
 pub use address::{AddressRefusal, check_address};
 pub use canonical::PolicyHash;
+pub use cases::{Case, CaseResult, Cases, CasesError, Expected};
 pub use compile::CompiledPolicy;
 pub use decide::{Caller, Decision, Destination, Grant, Request, RequestDecision};
 pub use denial::{Denial, DenialReason, Suggestion};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use diff::{PolicyDiff, diff};
 pub use explain::explain;
 pub use host::{Authority, AuthorityError, Host, HostError, HostName};
 pub use host_pattern::{HostPattern, PatternError};
@@ -38,3 +44,4 @@ pub use model::{
 pub use paths::{PathError, SandboxPath};
 pub use read::{Checked, load};
 pub use request::{CanonicalPath, RequestPathError};
+pub use schema::schema;

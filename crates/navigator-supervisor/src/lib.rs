@@ -1,8 +1,8 @@
 //! One sandbox from start to end: turns a policy and a request into plain values for the isolation crate,
 //! lets the egress crate serve what leaves, and follows the command until it ends.
 //!
-//! The way is one straight pipeline: [`plan`](plan::plan) judges the request, [`start`] acts on it while the
-//! process is single-threaded, [`Started::follow`] serves.
+//! The way is one straight pipeline: the plan judges the request, [`start()`] acts on it while the process is
+//! single-threaded, [`Started::follow`] serves.
 #![forbid(unsafe_code)]
 
 mod audit_log;

@@ -63,6 +63,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     limits.attach(starting.pid())?;
     starting.proceed()?;
     // Init builds the sandbox while this process gets its own parts ready.
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -89,6 +90,16 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     });
     let timeout = request.timeout;
     Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id })
+}
+
+/// Each connection through the egress takes two descriptors. Staying at the old limit is no fault: the egress
+/// bounds its connections too.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "failed to raise the limit of open files");
+    }
 }
 
 impl Started {

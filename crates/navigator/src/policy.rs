@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use navigator_policy::{
-    Caller, CanonicalPath, Checked, CompiledPolicy, Decision, Destination, Diagnostics, Host,
-    Request, RequestDecision, explain, load,
+    Caller, CanonicalPath, Cases, Checked, CompiledPolicy, Decision, Destination, Diagnostics,
+    Host, Request, RequestDecision, explain, load,
 };
 use serde::Serialize;
 
@@ -22,6 +22,14 @@ pub enum PolicyCommand {
     Explain(FileArgs),
     /// Answer whether a program may reach a host, and what would change the answer
     Why(WhyArgs),
+    /// Put a table of questions to a policy and compare the answers with the expected ones
+    Test(TestArgs),
+    /// Say what the second policy newly allows and denies
+    Diff(DiffArgs),
+    /// Print a policy that allows one thing more
+    Allow(AllowArgs),
+    /// Print the JSON Schema of the language, for editors
+    Schema,
 }
 
 /// One policy file.
@@ -59,6 +67,49 @@ pub struct WhyArgs {
     output: Format,
 }
 
+/// A policy and its cases.
+#[derive(clap::Args, Debug)]
+pub struct TestArgs {
+    /// Read this policy
+    file: PathBuf,
+    /// Read the cases from this file: `cases:` with `binary`, `host`, `port`, `method`, `path`, `expect`
+    cases: PathBuf,
+    /// Choose how to print
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+/// Two policies.
+#[derive(clap::Args, Debug)]
+pub struct DiffArgs {
+    /// Read the policy before
+    before: PathBuf,
+    /// Read the policy after
+    after: PathBuf,
+    /// Choose how to print
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+/// One more right.
+#[derive(clap::Args, Debug)]
+pub struct AllowArgs {
+    /// Read this policy
+    file: PathBuf,
+    /// Allow this host
+    #[arg(long)]
+    host: String,
+    /// Allow this port
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Allow it for this program
+    #[arg(long, value_name = "PATH")]
+    binary: String,
+    /// Change the file instead of printing the new policy; comments in it are lost
+    #[arg(long)]
+    write: bool,
+}
+
 /// A policy command that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
@@ -78,6 +129,25 @@ pub enum PolicyError {
         text: String,
         /// Why.
         source: navigator_policy::HostError,
+    },
+    /// A program's path that is none.
+    #[error("failed to understand the program `{text}`")]
+    Binary {
+        /// What was given.
+        text: String,
+        /// Why.
+        source: navigator_policy::PathError,
+    },
+    /// Cases that cannot be read.
+    #[error(transparent)]
+    Cases(#[from] navigator_policy::CasesError),
+    /// A file that cannot be changed.
+    #[error("failed to write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
     },
     /// A path that is none.
     #[error("failed to understand the request path `{text}`")]
@@ -106,7 +176,76 @@ pub fn run(command: &PolicyCommand) -> Result<u8, PolicyError> {
             Ok(0)
         }
         PolicyCommand::Why(args) => why(args),
+        PolicyCommand::Test(args) => test(args),
+        PolicyCommand::Diff(args) => compare(args),
+        PolicyCommand::Allow(args) => allow(args),
+        PolicyCommand::Schema => {
+            output::print(navigator_policy::schema());
+            Ok(0)
+        }
     }
+}
+
+fn test(args: &TestArgs) -> Result<u8, PolicyError> {
+    let policy = checked(&args.file)?.policy;
+    let text = text_file::read(&args.cases)?;
+    let results = Cases::parse(&args.cases.display().to_string(), &text)?.ask(&policy);
+    let failed = results.iter().filter(|result| !result.passed()).count();
+    match args.output {
+        Format::Json => output::print_json(&results),
+        Format::Text => {
+            for result in &results {
+                let mark = if result.passed() { "ok    " } else { "FAILED" };
+                output::print(&neutral(&format!("{mark} {}: {}", result.question, result.detail)));
+            }
+            output::print(&format!("{} passed, {failed} failed", results.len() - failed));
+        }
+    }
+    Ok(u8::from(failed > 0))
+}
+
+fn compare(args: &DiffArgs) -> Result<u8, PolicyError> {
+    let diff =
+        navigator_policy::diff(&checked(&args.before)?.policy, &checked(&args.after)?.policy);
+    match args.output {
+        Format::Json => output::print_json(&diff),
+        Format::Text => {
+            for right in &diff.allowed {
+                output::print(&neutral(&format!("+ {right}")));
+            }
+            for right in &diff.denied {
+                output::print(&neutral(&format!("- {right}")));
+            }
+            if diff.is_empty() {
+                output::say("both policies allow the same");
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn allow(args: &AllowArgs) -> Result<u8, PolicyError> {
+    let mut policy = checked(&args.file)?.policy;
+    let host = host(&args.host)?;
+    let changed = policy
+        .allow(&args.binary, &host, args.port)
+        .map_err(|source| PolicyError::Binary { text: args.binary.clone(), source })?;
+    if !changed {
+        output::say("the policy allows that already");
+    }
+    if args.write {
+        if changed {
+            text_file::replace(&args.file, &policy.to_yaml())
+                .map_err(|source| PolicyError::Write { path: args.file.clone(), source })?;
+        }
+    } else {
+        output::print(&policy.to_yaml());
+    }
+    Ok(0)
+}
+
+fn host(text: &str) -> Result<Host, PolicyError> {
+    Host::parse(text).map_err(|source| PolicyError::Host { text: text.to_owned(), source })
 }
 
 /// Reads a policy file; its errors are rendered with the lines they are about.
@@ -161,8 +300,7 @@ struct Answer {
 fn why(args: &WhyArgs) -> Result<u8, PolicyError> {
     let policy = checked(&args.file)?.policy;
     let compiled = CompiledPolicy::compile(&policy, &|_| None);
-    let host = Host::parse(&args.host)
-        .map_err(|source| PolicyError::Host { text: args.host.clone(), source })?;
+    let host = host(&args.host)?;
     let caller = Caller { executable: &args.binary, ancestors: &[], scripts: &[] };
     let decision = compiled.decide(&caller, &Destination { host: &host, port: args.port });
     let answer = match (&args.method, &args.path) {

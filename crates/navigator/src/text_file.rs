@@ -34,3 +34,16 @@ pub fn read(path: &Path) -> Result<String, ReadError> {
     };
     read().map_err(|source| ReadError { path: path.to_owned(), source })
 }
+
+/// Replaces a file whole: a reader sees the old text or the new one, whatever happens in between.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // What was not renamed is of no use; that it may not exist is fine.
+        let _already_gone = std::fs::remove_file(&beside);
+    }
+    written
+}
