@@ -69,7 +69,7 @@ for host in ["93.184.216.34", "127.0.0.1", "169.254.169.254", "10.0.0.1", "examp
     denied["direct " + host] = direct(host)
 
 def query(name, kind, server, tcp=False):
-    """A DNS question: refused unless there is an answer record."""
+    """A DNS question: refused when it is answered without any record."""
     header = struct.pack(">HHHHHH", random.randrange(65536), 0x0100, 1, 0, 0, 0)
     question = b"".join(bytes([len(l)]) + l.encode() for l in name.split(".") if l) + b"\0" + struct.pack(">HH", kind, 1)
     try:
@@ -82,9 +82,11 @@ def query(name, kind, server, tcp=False):
                 answer, source = s.recvfrom(4096)
                 if source[0] != server:
                     return "answered by " + source[0]
-        return "refused" if len(answer) < 8 or struct.unpack(">H", answer[6:8])[0] == 0 else "answered"
-    except OSError:
-        return "refused"
+        if len(answer) < 12 or struct.unpack(">H", answer[6:8])[0]:
+            return "answered"
+        return "refused" if answer[3] & 15 in (0, 3, 5) else f"code {answer[3] & 15}"
+    except OSError as error:
+        return type(error).__name__
 
 dns = {}
 for server in ["10.200.0.1", "8.8.8.8"]:

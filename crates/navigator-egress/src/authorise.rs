@@ -15,7 +15,7 @@ use crate::audit::{AuditDecision, AuditRecord};
 use crate::context::EgressContext;
 use crate::dial::{AddressError, CheckedAddresses, checked_addresses};
 use crate::identity::{Identifier, Program};
-use crate::intent::{Adapter, EgressIntent};
+use crate::intent::{Adapter, ClientSocket, EgressIntent};
 use crate::refuse::{Reason, Refusal, UpstreamFailure};
 use crate::registry::Registration;
 use crate::ways::SUPERVISOR_ADDRESS;
@@ -58,6 +58,10 @@ pub enum Verdict {
     Unreachable(UpstreamFailure),
 }
 
+/// Who connected, or why that could not be found out, which is a denial.
+#[derive(Debug)]
+pub struct Identified(Result<Vec<Program>, String>);
+
 /// Decides for one sandbox.
 #[derive(Debug)]
 pub struct Judge {
@@ -76,12 +80,24 @@ impl Judge {
         &self.context
     }
 
-    /// Decides about an intent and records the decision.
-    pub async fn authorise(&self, intent: &EgressIntent) -> Verdict {
-        let programs = match self.identifier.identify(&intent.socket).await {
+    /// Identifies whoever has just connected. Done at once, before the caller can become another program.
+    pub async fn identify(&self, socket: &ClientSocket) -> Identified {
+        Identified(self.identifier.identify(socket).await.map_err(|error| error_chain(&error)))
+    }
+
+    /// Decides about an intent of a caller that was identified when it connected, and records the decision.
+    pub async fn authorise(&self, intent: &EgressIntent, caller: &Identified) -> Verdict {
+        let unchanged = |programs: &Vec<Program>| {
+            self.identifier.unchanged(&intent.socket, programs).map_err(|error| error_chain(&error))
+        };
+        let programs = match &caller.0 {
+            Ok(programs) => unchanged(programs).map(|()| programs.clone()),
+            Err(reason) => Err(reason.clone()),
+        };
+        let programs = match programs {
             Ok(programs) => programs,
-            Err(error) => {
-                let refusal = Refusal::of(intent, Reason::Identity, error_chain(&error));
+            Err(reason) => {
+                let refusal = Refusal::of(intent, Reason::Identity, reason);
                 return self.refuse(intent, &[], Box::new(refusal));
             }
         };

@@ -28,7 +28,7 @@ pub use error::IdentityError;
 pub use pins::Pins;
 pub use sock_diag::{SockDiagError, inode_of};
 
-use executable::{Examined, Executables, Unhashed};
+use executable::{Examined, Executables, Pinned, Unhashed};
 use procfs::{Proc, ProcStat};
 
 /// One program that holds a client socket, as far as it could be verified.
@@ -49,6 +49,13 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether this is the same process, running the same executable. Ancestors may have ended since.
+    fn is_still(&self, earlier: &Program) -> bool {
+        (self.pid, self.started) == (earlier.pid, earlier.started)
+            && self.executable == earlier.executable
+            && self.sha256 == earlier.sha256
+    }
+
     /// The form in which audit records show it.
     pub fn to_audit(&self) -> AuditProgram {
         AuditProgram {
@@ -118,6 +125,26 @@ impl Identifier {
             }
         }
         Err(IdentityError::Unsettled)
+    }
+
+    /// Whether programs that were identified earlier still hold the connection as the same programs: a process that
+    /// has started another executable since then is not the one that connected.
+    ///
+    /// # Errors
+    /// [`IdentityError::Changed`], or why one of them can no longer be examined.
+    pub fn unchanged(
+        &self,
+        socket: &ClientSocket,
+        programs: &[Program],
+    ) -> Result<(), IdentityError> {
+        self.inode(socket)?;
+        for known in programs {
+            match self.program(known.pid)? {
+                Step::Done(now) if now.is_still(known) => {}
+                Step::Done(_) | Step::Hash(_) => return Err(IdentityError::Changed),
+            }
+        }
+        Ok(())
     }
 
     fn attempt(&self, socket: &ClientSocket) -> Result<Step<Vec<Program>>, IdentityError> {
@@ -218,13 +245,20 @@ impl Identifier {
         let environment = self.proc.environment(stat.pid)?;
         preload::check(&environment, &self.read_only)?;
         let arguments = self.proc.arguments(stat.pid)?;
-        let script = script::Interpreted {
+        let found = script::Interpreted {
             root: executables.root(),
             executable: verified.file,
             environment: &environment,
             read_only: &self.read_only,
         }
         .script(&arguments);
+        let script = match found.map(|script| (executables.examine_script(&script.opened), script))
+        {
+            Some((Ok(Pinned::Same), script)) => Some(script.name),
+            Some((Ok(Pinned::Unhashed(unhashed)), _)) => return Ok(Step::Hash(unhashed)),
+            // Another content than at first use gives no right; the interpreter is what it is.
+            Some((Ok(Pinned::Replaced) | Err(_), _)) | None => None,
+        };
         Ok(Step::Done(Member { executable: verified.path, sha256: verified.sha256, script }))
     }
 

@@ -23,7 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use crate::authorise::Judge;
+use crate::authorise::{Identified, Judge};
 use crate::intent::ClientSocket;
 use crate::limits::{HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS};
 
@@ -34,6 +34,7 @@ type Answer = Response<Either<Full<Bytes>, Incoming>>;
 struct Client {
     judge: Arc<Judge>,
     socket: ClientSocket,
+    caller: Identified,
     upstream: forward::Kept,
 }
 
@@ -45,7 +46,8 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = ClientSocket { client: from, wanted: stream.local_addr()? };
-    let client = Client { judge, socket, upstream: forward::Kept::default() };
+    let caller = judge.identify(&socket).await;
+    let client = Client { judge, socket, caller, upstream: forward::Kept::default() };
     let (open, opened) = oneshot::channel();
     let open = std::sync::Mutex::new(Some(open));
     let service = service_fn(|request| client.answer(request, &open));

@@ -27,7 +27,8 @@ pub(crate) async fn serve(
         port: wanted.port(),
         adapter: Adapter::Transparent,
     };
-    let permit = match judge.authorise(&intent).await {
+    let caller = judge.identify(&intent.socket).await;
+    let permit = match judge.authorise(&intent, &caller).await {
         Verdict::Connect(permit) => permit,
         Verdict::Refuse(_) | Verdict::Unreachable(_) => return reset(client),
     };

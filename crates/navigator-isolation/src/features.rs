@@ -1,12 +1,14 @@
 //! What this kernel and this account offer, found out by looking and by trying.
 
-use std::path::Path;
+mod trial;
+mod userns;
 
-use rustix::process::WaitOptions;
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
-use crate::limits;
-use crate::sys::{self, Cloned};
+use crate::{limits, sys};
+use trial::Attempt;
 
 /// One thing that sandboxes need or use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,17 +37,20 @@ pub enum Status {
     Missing,
 }
 
-/// Profile that lets navigator use user namespaces where AppArmor restricts them (Ubuntu 23.10 and newer).
-const APPARMOR: &str = "write this to /etc/apparmor.d/navigator and run \
-    `sudo apparmor_parser -r /etc/apparmor.d/navigator`:\n\
-    abi <abi/4.0>,\n\
-    include <tunables/global>\n\
-    profile navigator /{usr/,usr/local/,home/*/.cargo/}bin/navigator flags=(unconfined) {\n  userns,\n}";
-
 /// Probes everything. Call it while the process has one thread.
 #[must_use]
 pub fn probe() -> Vec<Feature> {
-    vec![kernel(), user_namespaces(), landlock(), seccomp(), memory(), processors()]
+    vec![
+        kernel(),
+        namespaces(),
+        proc_mount(),
+        sock_diag(),
+        landlock(),
+        seccomp(),
+        memory(),
+        processors(),
+        processes(),
+    ]
 }
 
 fn feature(
@@ -68,39 +73,35 @@ fn kernel() -> Feature {
     feature("kernel", status, release, meaning, Some("install Linux 5.19 or newer".into()))
 }
 
-fn user_namespaces() -> Feature {
-    let meaning = "without user namespaces no sandbox can start";
-    let tried = try_namespace();
-    let status = if tried.is_ok() { Status::Ok } else { Status::Missing };
-    let found = match tried {
-        Ok(()) => "can be made".to_owned(),
-        Err(error) => format!("cannot be made: {error}"),
-    };
-    let read = |path: &str| std::fs::read_to_string(Path::new("/proc/sys").join(path)).ok();
-    let is = |path: &str, value: &str| read(path).is_some_and(|text| text.trim() == value);
-    let next = if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
-        APPARMOR.to_owned()
-    } else if is("kernel/unprivileged_userns_clone", "0") {
-        "run `sudo sysctl -w kernel.unprivileged_userns_clone=1`".to_owned()
-    } else if is("user/max_user_namespaces", "0") {
-        "run `sudo sysctl -w user.max_user_namespaces=15000`".to_owned()
-    } else {
-        "allow user namespaces in the kernel, or in the container that this runs in".to_owned()
-    };
-    feature("user namespaces", status, found, meaning, Some(next))
+fn namespaces() -> Feature {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/bin/navigator"));
+    let next = userns::advice(Path::new("/proc/sys"), &program).unwrap_or_else(|| {
+        "allow user namespaces in the kernel, or in the container that this runs in".into()
+    });
+    let meaning = "without user namespaces and capabilities inside them no sandbox can start";
+    tried("user namespaces", Attempt::Capability, meaning, next)
 }
 
-/// Makes one with a network namespace in it, which AppArmor's restriction lets fail where the first alone
-/// would succeed.
-fn try_namespace() -> std::io::Result<()> {
-    let flags = (libc::CLONE_NEWUSER | libc::CLONE_NEWNET) as u64;
-    match sys::clone_into(flags, None)? {
-        Cloned::Child => sys::exit_now(0),
-        Cloned::Parent { pid, .. } => {
-            rustix::process::waitpid(Some(pid), WaitOptions::empty())?;
-            Ok(())
-        }
-    }
+fn proc_mount() -> Feature {
+    let meaning = "without a /proc of its own no sandbox can start";
+    let next = "start outside of a container, or in one whose /proc is not masked: `--security-opt \
+                systempaths=unconfined` with docker, `--security-opt unmask=ALL` with podman";
+    tried("proc mount", Attempt::Proc, meaning, next.into())
+}
+
+fn sock_diag() -> Feature {
+    let meaning =
+        "without it the program behind a connection is unknown: no sandbox with a network";
+    let next = "run `sudo modprobe inet_diag`, or use a kernel with CONFIG_INET_DIAG";
+    tried("socket look-up", Attempt::SockDiag, meaning, next.into())
+}
+
+fn tried(name: &'static str, attempt: Attempt, meaning: &'static str, next: String) -> Feature {
+    let (status, found) = match trial::inside(attempt) {
+        Ok(()) => (Status::Ok, "works inside new namespaces".to_owned()),
+        Err(error) => (Status::Missing, error.to_string()),
+    };
+    feature(name, status, found, meaning, Some(next))
 }
 
 fn landlock() -> Feature {
@@ -133,6 +134,13 @@ fn memory() -> Feature {
 
 fn processors() -> Feature {
     limit("processor limits", "cpu", "without it `--cpus` is refused")
+}
+
+/// Never missing: a resource limit does it where no cgroup can.
+fn processes() -> Feature {
+    let place = limits::place_of("pids");
+    let found = place.map_or("resource limit".into(), |place| format!("resource limit, {place}"));
+    feature("process limits", Status::Ok, found, "`--pids` is refused without them", None)
 }
 
 fn limit(name: &'static str, controller: &str, meaning: &'static str) -> Feature {

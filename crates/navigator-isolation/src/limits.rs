@@ -123,9 +123,11 @@ pub fn prepare(limits: &Limits, name: &str) -> Result<Enforcement, LimitError> {
     }
     let hierarchies =
         Hierarchies::of_this_process().map_err(|source| LimitError::Look { source })?;
+    let controllers: Vec<&str> = wants.iter().map(|want| want.controller).collect();
+    let found = hierarchies.places(&controllers);
     let mut places: Vec<(Want, Place)> = vec![];
-    for want in wants {
-        match hierarchies.place(want.controller) {
+    for (want, place) in wants.into_iter().zip(found) {
+        match place {
             Some(place) => places.push((want, place)),
             // Every process has the resource limit in any case.
             None if want.controller == "pids" => {}
@@ -155,7 +157,7 @@ pub fn prepare(limits: &Limits, name: &str) -> Result<Enforcement, LimitError> {
 
 /// Where a group with this controller could be made, in words.
 pub(crate) fn place_of(controller: &str) -> Option<String> {
-    let place = Hierarchies::of_this_process().ok()?.place(controller)?;
+    let place = Hierarchies::of_this_process().ok()?.places(&[controller]).pop()??;
     Some(format!("cgroup {} at {}", place.version.name(), place.parent.display()))
 }
 

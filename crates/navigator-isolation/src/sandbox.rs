@@ -14,7 +14,7 @@ use crate::spec::{LayerStatus, ProcessSpec, SandboxSpec, SkippedPath, TerminalSi
 use crate::sys::{self, Cloned};
 
 /// Every namespace, made at once: one call costs a third of making them one by one.
-const NAMESPACES: u64 = (libc::CLONE_NEWUSER
+pub(crate) const NAMESPACES: u64 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET

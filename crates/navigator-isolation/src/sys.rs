@@ -155,15 +155,20 @@ pub(crate) fn probe_call(number: libc::c_long, args: [usize; 6]) -> Result<i64, 
     if result < 0 { Err(errno()) } else { Ok(result) }
 }
 
-/// Blocks every signal and returns a descriptor from which `SIGCHLD` can be read.
-pub(crate) fn child_signals() -> io::Result<OwnedFd> {
+/// Blocks every signal that can be blocked.
+pub(crate) fn block_signals() -> io::Result<()> {
     let mut all = signal_set();
     // SAFETY: `all` is a valid signal set.
     unsafe { libc::sigfillset(&raw mut all) };
     // SAFETY: the set is valid and the old mask is not wanted.
     let result =
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) };
-    check(libc::c_long::from(result))?;
+    check(libc::c_long::from(result)).map(drop)
+}
+
+/// Blocks every signal and returns a descriptor from which `SIGCHLD` can be read.
+pub(crate) fn child_signals() -> io::Result<OwnedFd> {
+    block_signals()?;
     let mut child = signal_set();
     // SAFETY: `child` is a valid signal set and SIGCHLD a valid signal.
     unsafe { libc::sigaddset(&raw mut child, libc::SIGCHLD) };

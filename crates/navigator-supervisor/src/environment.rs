@@ -1,6 +1,7 @@
 //! The environment of a process in a sandbox: built from nothing, so that nothing of the caller leaks in.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use navigator_isolation::{RootView, User};
 use navigator_policy::NetworkMode;
@@ -24,6 +25,20 @@ const PROXY_NAMES: [&str; 7] = [
 /// Destinations inside the sandbox itself.
 const NO_PROXY: &str = "127.0.0.1,localhost,::1";
 
+/// The directories of the caller's `PATH` that a sandbox may have; the others would only tell about the host.
+fn visible(path: &str, request: &Request) -> String {
+    let files = &request.policy.filesystem;
+    let listed = files.read_only.iter().chain(&files.read_write).map(AsRef::<Path>::as_ref);
+    let roots: Vec<&Path> =
+        listed.chain(request.binds.iter().map(|bind| bind.destination.as_path())).collect();
+    // `/bin` is a link into `/usr` on most systems, whatever the policy lists.
+    let usual = |directory: &str| DEFAULT_PATH.split(':').any(|known| known == directory);
+    let kept = path.split(':').filter(|directory| {
+        usual(directory) || roots.iter().any(|root| Path::new(directory).starts_with(root))
+    });
+    kept.collect::<Vec<_>>().join(":")
+}
+
 /// Builds it; later entries win, the request's own last.
 pub(crate) fn build(request: &Request, user: &User) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
@@ -37,10 +52,10 @@ pub(crate) fn build(request: &Request, user: &User) -> BTreeMap<String, String> 
     set("TERM", request.term.as_deref().unwrap_or("dumb"));
     set("LANG", "C.UTF-8");
     let path = match request.root {
-        RootView::Host => request.path.as_deref(),
+        RootView::Host => request.path.as_deref().map(|path| visible(path, request)),
         RootView::Directory(_) => None,
     };
-    set("PATH", path.unwrap_or(DEFAULT_PATH));
+    set("PATH", path.as_deref().filter(|path| !path.is_empty()).unwrap_or(DEFAULT_PATH));
     set("NAVIGATOR_SANDBOX", "1");
     set("NAVIGATOR_SANDBOX_NAME", &request.name);
     if request.policy.mode() == NetworkMode::Proxy {

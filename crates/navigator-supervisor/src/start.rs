@@ -1,10 +1,11 @@
 //! Starts a sandbox: everything up to the point where its command may run.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use navigator_egress::{EgressContext, EgressSettings, SandboxLabel, SystemResolver, TcpWay, Ways};
 use navigator_isolation::limits::{self, Enforcement, LimitError};
-use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, WayKind};
+use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec, WayKind};
 use navigator_policy::{CompiledPolicy, NetworkMode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -57,7 +58,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     let (stdio, size) = terminal::wiring(request.terminal);
     (process.stdio, process.terminal) = (stdio, size);
     let audit = Arc::new(AuditLog::open(&request.audit_file)?);
-    let read_only = spec.read_only.iter().map(|path| path.display().to_string()).collect();
+    let read_only = unwritable(&spec);
     let limits = limits::prepare(&request.limits, &request.name)?;
     let starting = navigator_isolation::launch(spec, None)?;
     limits.attach(starting.pid())?;
@@ -90,6 +91,20 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     });
     let timeout = request.timeout;
     Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id })
+}
+
+/// The granted paths below which nothing in the sandbox can be changed. `/proc` and `/dev` lead elsewhere by links.
+fn unwritable(spec: &SandboxSpec) -> Vec<String> {
+    let binds = spec.binds.iter().map(|bind| &bind.destination);
+    let writable: Vec<_> = spec.read_write.iter().chain(binds).collect();
+    let fixed = |path: &&PathBuf| {
+        let leads_elsewhere =
+            ["/", "/proc", "/dev", "/sys"].iter().any(|other| path.as_path() == Path::new(other));
+        !leads_elsewhere
+            && !path.starts_with(&spec.user.home)
+            && !writable.iter().any(|other| other.starts_with(path) || path.starts_with(other))
+    };
+    spec.read_only.iter().filter(fixed).map(|path| path.display().to_string()).collect()
 }
 
 /// Each connection through the egress takes two descriptors. Staying at the old limit is no fault: the egress

@@ -45,14 +45,18 @@ fn trial() -> Result<String, String> {
     let failed = |error: std::io::Error| format!("the trial could not be run: {error}");
     let program = std::env::current_exe().map_err(failed)?;
     let mut child = Command::new(program)
-        .args(["run", "-q", "-T", "--audit", "/dev/null", "--policy", "-", "--", "true"])
+        .args(["run", "-q", "-T", "--timeout", "30s", "--audit", "/dev/null", "--policy", "-"])
+        .args(["--", "true"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        std::io::Write::write_all(&mut stdin, POLICY.as_bytes()).map_err(failed)?;
+        // When it ended before it read this, what it said is the reason, not the broken pipe.
+        if let Err(error) = std::io::Write::write_all(&mut stdin, POLICY.as_bytes()) {
+            tracing::debug!(%error, "failed to hand over the trial's policy");
+        }
     }
     let output = child.wait_with_output().map_err(failed)?;
     if output.status.success() {

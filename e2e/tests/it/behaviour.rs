@@ -68,7 +68,7 @@ fn a_terminal_is_made_when_asked_for() {
 fn a_real_terminal_works_as_people_expect() {
     // Python's pty module is the person: it types, resizes and reads the screen.
     let script = r#"
-import fcntl, os, pty, signal, struct, sys, termios, time
+import fcntl, os, pty, select, signal, struct, sys, termios, time
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
@@ -78,8 +78,9 @@ def until(text):
     global seen
     end = time.time() + 20
     while text not in seen and time.time() < end:
-        seen += os.read(fd, 4096)
-    assert text in seen, seen
+        if select.select([fd], [], [], 1)[0]:
+            if select.select([fd], [], [], 0.5)[0]: seen += os.read(fd, 4096)
+    assert text in seen, (text, seen)
     seen = seen.split(text, 1)[1]
 until(b"ready")
 os.write(fd, b"\x03")
@@ -93,14 +94,20 @@ _, status = os.waitpid(pid, 0)
 print("exit", os.waitstatus_to_exitcode(status))
 "#;
     let inside = r#"
-import os, signal, sys
+import os, signal, sys, time
 # A handler may run in the middle of a print, which does not allow another one.
 signal.signal(signal.SIGINT, lambda *a: os.write(1, b"interrupted"))
+done = False
 def resized(*a):
+    global done
     size = os.get_terminal_size()
-    if size.lines == 50: os.write(1, b"resized %d %d" % (size.lines, size.columns))
+    if size.lines == 50:
+        os.write(1, b"resized %d %d" % (size.lines, size.columns))
+        done = True
 signal.signal(signal.SIGWINCH, resized)
 print("ready", flush=True)
+# A signal that comes just before a blocking read would wait for its end.
+while not done: time.sleep(0.01)
 print("got", input(), flush=True)
 sys.exit(5)
 "#;

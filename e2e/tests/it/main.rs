@@ -3,6 +3,9 @@
 mod attacks;
 mod bad_input;
 mod behaviour;
+mod edges;
 mod end;
 mod harness;
+mod identity;
 mod network;
+mod terminal;

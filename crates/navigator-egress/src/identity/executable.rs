@@ -48,6 +48,13 @@ pub(super) enum Examined {
     Unhashed(Unhashed),
 }
 
+/// How the content of a script compares with its first use.
+pub(super) enum Pinned {
+    Same,
+    Replaced,
+    Unhashed(Unhashed),
+}
+
 /// The executables of one sandbox: its root and what is known about files below it.
 #[derive(Debug)]
 pub(super) struct Executables {
@@ -68,6 +75,19 @@ impl Executables {
 
     pub(super) fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    /// Compares a script's content with the one that it had at its first use.
+    pub(super) fn examine_script(&self, path: &str) -> Result<Pinned, IdentityError> {
+        let open = |source: io::Error| IdentityError::Open { path: path.to_owned(), source };
+        let file = open_inside(self.root.as_fd(), path, OFlags::RDONLY)
+            .map_err(|errno| open(errno.into()))?;
+        let fingerprint = Fingerprint::of(&fstat(&file).map_err(|errno| open(errno.into()))?);
+        Ok(match self.pins.look_up(path, &fingerprint) {
+            Known::Same(_) => Pinned::Same,
+            Known::Replaced => Pinned::Replaced,
+            Known::Unknown => Pinned::Unhashed(Unhashed { path: path.into(), fingerprint, file }),
+        })
     }
 
     /// Verifies the executable of a process.

@@ -1,17 +1,17 @@
-//! Foreign code in an allowed program: `LD_PRELOAD` and `LD_AUDIT` (`ld.so(8)`).
+//! Foreign code in an allowed program: `LD_PRELOAD`, `LD_AUDIT` and `LD_LIBRARY_PATH` (`ld.so(8)`).
 //!
 //! A library that the sandbox can write turns any allowed executable into the agent's own
 //! program, so such a program is not the one that the policy named.
 
 use super::error::IdentityError;
 
-const VARIABLES: [&str; 2] = ["LD_PRELOAD", "LD_AUDIT"];
+const VARIABLES: [&str; 3] = ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"];
 
 /// Refuses an environment that loads a library from outside the `read_only` paths.
 pub(super) fn check(environment: &[u8], read_only: &[String]) -> Result<(), IdentityError> {
     for variable in VARIABLES {
         for value in values(environment, variable) {
-            for library in value.split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b':')) {
+            for library in value.split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b':' | b';')) {
                 if !library.is_empty() && !is_trusted(library, environment, read_only) {
                     let library = String::from_utf8_lossy(library).into_owned();
                     return Err(IdentityError::Preload { variable, library });
@@ -95,6 +95,9 @@ mod tests {
             b"LD_PRELOAD=libevil.so\0LD_LIBRARY_PATH=/tmp\0",
             b"LD_PRELOAD=/usr/lib/ok.so\0LD_PRELOAD=/tmp/evil.so\0",
             b"LD_PRELOAD=/tmp/\xff.so",
+            b"LD_LIBRARY_PATH=/tmp/lib\0",
+            b"LD_LIBRARY_PATH=/usr/lib:/tmp/lib\0",
+            b"LD_LIBRARY_PATH=/usr/lib;lib\0",
         ] {
             assert!(!judged(environment), "{}", String::from_utf8_lossy(environment));
         }

@@ -29,6 +29,15 @@ pub(super) struct Interpreted<'a> {
     pub(super) read_only: &'a [String],
 }
 
+/// A script that an interpreter runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Script {
+    /// The path by which it was started.
+    pub(super) opened: String,
+    /// The path by which a policy names it.
+    pub(super) name: String,
+}
+
 /// What a first line asks for.
 #[derive(Debug, PartialEq, Eq)]
 struct FirstLine {
@@ -43,13 +52,13 @@ enum Program {
 }
 
 impl Interpreted<'_> {
-    /// The path of the script, if the arguments (`/proc/PID/cmdline`) show one.
-    pub(super) fn script(&self, arguments: &[u8]) -> Option<String> {
+    /// The script, if the arguments (`/proc/PID/cmdline`) show one.
+    pub(super) fn script(&self, arguments: &[u8]) -> Option<Script> {
         let words = words(arguments);
         let (options, script) = candidate(&words)?;
         let first_line = parse_first_line(&self.first_line(script)?)?;
         let names_it = first_line.options == options && self.runs(&first_line.program);
-        names_it.then(|| self.settled_name(script))
+        names_it.then(|| Script { opened: script.to_owned(), name: self.settled_name(script) })
     }
 
     fn first_line(&self, script: &str) -> Option<Vec<u8>> {

@@ -12,6 +12,13 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::*;
 
+/// The system's directories and those that cargo puts into `LD_LIBRARY_PATH` of a test.
+fn trusted() -> Vec<String> {
+    let own = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    let own = own.split(':').filter(|directory| !directory.is_empty());
+    ["/usr", "/lib"].into_iter().chain(own).map(str::to_owned).collect()
+}
+
 fn identifier() -> Identifier {
     let open = |path: &str| -> OwnedFd {
         openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -28,7 +35,7 @@ fn identifier() -> Identifier {
         proc_dir: open("/proc"),
         root_dir: open("/"),
     };
-    Identifier::new(examination, Arc::default(), vec!["/usr".into(), "/lib".into()]).unwrap()
+    Identifier::new(examination, Arc::default(), trusted()).unwrap()
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

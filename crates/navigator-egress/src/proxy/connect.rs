@@ -41,7 +41,7 @@ pub(super) async fn answer(
         Err(error) => return bad_request(&error.to_string()),
     };
     let intent = client.intent(target, Adapter::Connect);
-    let permit = match client.judge.authorise(&intent).await {
+    let permit = match client.judge.authorise(&intent, &client.caller).await {
         Verdict::Connect(permit) => permit,
         Verdict::Refuse(refusal) => return refusal.response(),
         Verdict::Unreachable(failure) => return failure.response(),

@@ -59,7 +59,7 @@ async fn forward(
     let target = target::of_absolute(request.uri(), request.headers())
         .map_err(|error| bad_request(&error.to_string()))?;
     let intent = client.intent(target.clone(), Adapter::HttpProxy);
-    let permit = match client.judge.authorise(&intent).await {
+    let permit = match client.judge.authorise(&intent, &client.caller).await {
         Verdict::Connect(permit) => permit,
         Verdict::Refuse(refusal) => return Err(refusal.response()),
         Verdict::Unreachable(failure) => return Err(failure.response()),

@@ -123,7 +123,18 @@ impl Sandbox {
             audit: records.clone(),
             resolver: Arc::new(Names),
             sandbox: SandboxLabel { id: "1".into(), name: "test".into() },
-            read_only: vec!["/usr".into(), "/lib".into()],
+            // The last are those that cargo puts into the environment of a test.
+            read_only: ["/usr", "/lib"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(
+                    std::env::var("LD_LIBRARY_PATH")
+                        .unwrap_or_default()
+                        .split(':')
+                        .map(str::to_owned),
+                )
+                .filter(|directory| !directory.is_empty())
+                .collect(),
         }));
         let shutdown = CancellationToken::new();
         let served = {

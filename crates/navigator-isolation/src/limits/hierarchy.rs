@@ -69,20 +69,41 @@ impl Hierarchies {
         Self { v1, v2 }
     }
 
-    /// The nearest directory where a group with this controller can be made.
-    pub(super) fn place(&self, controller: &str) -> Option<Place> {
-        let second = self.v2.as_ref().and_then(|mounted| {
-            let parent = mounted.up().find(|directory| delegated(directory, controller))?;
-            Some(Place { version: Version::Two, parent: parent.to_owned() })
+    /// For each controller the directory where a group with it can be made.
+    ///
+    /// A process is in one group of version 2 only, so all controllers of that version share a place: the
+    /// nearest that has most of them. What a group offers is a part of what those above it offer
+    /// (cgroups(7)), so no choice is lost by that.
+    pub(super) fn places(&self, controllers: &[&str]) -> Vec<Option<Place>> {
+        let shared = self.v2.as_ref().and_then(|mounted| {
+            let offered = mounted.up().map(|directory| (directory, delegated(directory)));
+            let count = |offers: &[String]| controllers.iter().filter(|c| has(offers, c)).count();
+            let mut best: Option<(&Path, Vec<String>)> = None;
+            for (directory, offers) in offered {
+                if count(&offers) > best.as_ref().map_or(0, |(_, offers)| count(offers)) {
+                    best = Some((directory, offers));
+                }
+            }
+            best
         });
-        second.or_else(|| {
-            let has =
-                |mounted: &&Mounted| mounted.controllers.iter().any(|name| name == controller);
-            let mounted = self.v1.iter().find(has)?;
-            let parent = mounted.up().find(|directory| writable(directory))?;
-            Some(Place { version: Version::One, parent: parent.to_owned() })
-        })
+        let place = |controller: &&str| match &shared {
+            Some((directory, offers)) if has(offers, controller) => {
+                Some(Place { version: Version::Two, parent: directory.to_path_buf() })
+            }
+            Some(_) | None => self.first_version(controller),
+        };
+        controllers.iter().map(place).collect()
     }
+
+    fn first_version(&self, controller: &str) -> Option<Place> {
+        let mounted = self.v1.iter().find(|mounted| has(&mounted.controllers, controller))?;
+        let parent = mounted.up().find(|directory| writable(directory))?;
+        Some(Place { version: Version::One, parent: parent.to_owned() })
+    }
+}
+
+fn has(controllers: &[String], controller: &str) -> bool {
+    controllers.iter().any(|name| name == controller)
 }
 
 impl Mounted {
@@ -107,11 +128,13 @@ fn find_mount(mounts: &str, controllers: &[String]) -> Option<PathBuf> {
     })
 }
 
-/// A version 2 group whose children have the controller and into which processes may be moved.
-fn delegated(directory: &Path, controller: &str) -> bool {
-    let offers = std::fs::read_to_string(directory.join("cgroup.subtree_control"))
-        .is_ok_and(|text| text.split_whitespace().any(|name| name == controller));
-    offers && writable(directory)
+/// The controllers that children of a version 2 group have; none when no process may be moved into them.
+fn delegated(directory: &Path) -> Vec<String> {
+    if !writable(directory) {
+        return vec![];
+    }
+    let offers = std::fs::read_to_string(directory.join("cgroup.subtree_control"));
+    offers.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
 fn writable(directory: &Path) -> bool {
@@ -141,25 +164,58 @@ mod tests {
     fn a_hierarchy_that_is_not_mounted_is_no_place() {
         let found = Hierarchies::parse("8:pids:/\nnonsense\n", MOUNTS);
         assert_eq!(found, Hierarchies { v1: vec![], v2: None });
-        assert_eq!(found.place("pids"), None);
+        assert_eq!(found.places(&["pids"]), [None]);
+    }
+
+    /// A version 2 tree `/a/b` with what each group offers its children; this process is in `/a/b`.
+    fn tree(root: &str, a: &str, b: &str) -> (tempfile::TempDir, Hierarchies) {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("a/b");
+        std::fs::create_dir_all(&own).unwrap();
+        for (group, offers) in own.ancestors().zip([b, a, root]) {
+            std::fs::write(group.join("cgroup.procs"), "").unwrap();
+            std::fs::write(group.join("cgroup.subtree_control"), offers).unwrap();
+        }
+        let mounted = Mounted { controllers: vec![], mount: dir.path().to_owned(), own };
+        (dir, Hierarchies { v1: vec![], v2: Some(mounted) })
+    }
+
+    fn second(parent: PathBuf) -> Option<Place> {
+        Some(Place { version: Version::Two, parent })
     }
 
     #[test]
     fn a_group_needs_its_controller_in_the_parent() {
-        let dir = tempfile::tempdir().unwrap();
-        let own = dir.path().join("a");
-        std::fs::create_dir(&own).unwrap();
-        for group in [dir.path(), &own] {
-            std::fs::write(group.join("cgroup.procs"), "").unwrap();
-        }
-        std::fs::write(own.join("cgroup.subtree_control"), "").unwrap();
-        std::fs::write(dir.path().join("cgroup.subtree_control"), "memory pids\n").unwrap();
-        let mounted = Mounted { controllers: vec![], mount: dir.path().to_owned(), own };
-        let found = Hierarchies { v1: vec![], v2: Some(mounted) };
-        assert_eq!(
-            found.place("memory"),
-            Some(Place { version: Version::Two, parent: dir.path().to_owned() })
-        );
-        assert_eq!(found.place("cpu"), None);
+        let (dir, found) = tree("memory pids\n", "memory pids\n", "");
+        assert_eq!(found.places(&["memory"]), [second(dir.path().join("a"))]);
+        assert_eq!(found.places(&["cpu"]), [None]);
+    }
+
+    #[test]
+    fn controllers_of_version_2_share_one_group() {
+        let (dir, found) = tree("cpu memory pids\n", "memory pids\n", "");
+        let root = || second(dir.path().to_owned());
+        assert_eq!(found.places(&["memory", "cpu", "pids"]), [root(), root(), root()]);
+        assert_eq!(found.places(&["memory", "pids"])[0], second(dir.path().join("a")));
+    }
+
+    #[test]
+    fn a_controller_that_nothing_above_offers_has_no_place() {
+        let (dir, found) = tree("memory pids\n", "memory pids\n", "");
+        let near = || second(dir.path().join("a"));
+        assert_eq!(found.places(&["memory", "cpu", "pids"]), [near(), None, near()]);
+    }
+
+    #[test]
+    fn a_hybrid_layout_uses_each_version_for_what_it_has() {
+        let (dir, mut found) = tree("memory\n", "memory\n", "");
+        let first = dir.path().join("first");
+        std::fs::create_dir(&first).unwrap();
+        std::fs::write(first.join("cgroup.procs"), "").unwrap();
+        let controllers = vec!["cpu".to_owned(), "cpuacct".to_owned()];
+        found.v1.push(Mounted { controllers, mount: first.clone(), own: first.join("gone") });
+        let places = found.places(&["memory", "cpu"]);
+        assert_eq!(places[0], second(dir.path().join("a")));
+        assert_eq!(places[1], Some(Place { version: Version::One, parent: first }));
     }
 }

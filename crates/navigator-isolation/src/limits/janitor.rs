@@ -24,23 +24,31 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Janitor {
     pid: Pid,
     supervisor: Option<OwnedFd>,
+    groups: Vec<PathBuf>,
 }
 
 /// Starts the janitor for these groups, which need not exist yet.
 pub(super) fn hire(groups: &[PathBuf]) -> io::Result<Janitor> {
     let (waits, supervisor) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     match sys::fork()? {
-        Some(pid) => Ok(Janitor { pid, supervisor: Some(supervisor) }),
+        Some(pid) => Ok(Janitor { pid, supervisor: Some(supervisor), groups: groups.to_vec() }),
         None => sys::exit_now(i32::from(work(&waits, groups).is_err())),
     }
 }
 
 fn work(waits: &OwnedFd, groups: &[PathBuf]) -> io::Result<()> {
+    // It outlives its supervisor by a moment, also when somebody ends both by name or by group.
+    sys::block_signals()?;
     // Out of reach of the terminal's signals, and holding nothing that somebody else waits for.
     rustix::process::setsid()?;
+    rustix::process::chdir(c"/")?;
     sys::close_all_but(&[raw(waits)])?;
     rustix::thread::set_name(c"navigator-tidy")?;
     while let Err(rustix::io::Errno::INTR) = rustix::io::read(waits, &mut [0]) {}
+    remove(groups)
+}
+
+fn remove(groups: &[PathBuf]) -> io::Result<()> {
     for _ in 0..TRIES {
         if groups.iter().filter(|group| !removed(group)).count() == 0 {
             return Ok(());
@@ -73,5 +81,9 @@ impl Drop for Janitor {
         while let Err(rustix::io::Errno::INTR) =
             rustix::process::waitpid(Some(self.pid), WaitOptions::empty())
         {}
+        // The janitor did this, unless it was killed itself. A group that stays now stays for good.
+        match remove(&self.groups) {
+            Ok(()) | Err(_) => {}
+        }
     }
 }

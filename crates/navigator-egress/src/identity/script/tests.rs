@@ -52,6 +52,7 @@ impl Root {
             read_only: &["/usr".to_owned(), "/bin".to_owned()],
         }
         .script(&arguments)
+        .map(|script| script.name)
     }
 }
 
