@@ -7,8 +7,13 @@ use anyhow::{Result, bail};
 use crate::shell;
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 4] =
-    [("setpriv", "util-linux"), ("python3", "python3"), ("pip3", "python3-pip"), ("curl", "curl")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("setpriv", "util-linux"),
+    ("python3", "python3"),
+    ("pip3", "python3-pip"),
+    ("curl", "curl"),
+    ("ip", "iproute2"),
+];
 /// The ordinary user that tests run as when they start as root.
 pub const ORDINARY_USER: &str = "navigator-test";
 

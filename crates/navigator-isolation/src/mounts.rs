@@ -86,7 +86,7 @@ pub(crate) fn enter(
     )
     .map_err(at("attach the new root at", stage))?;
     let tree = Tree::new(root, owner);
-    etc::populate(&tree, spec, etc.as_deref())?;
+    etc::populate(&tree, spec, etc.as_ref())?;
     for (link, target) in &view.links {
         tree.symlink(link, target)?;
     }
@@ -150,6 +150,15 @@ pub(crate) fn clone_path(path: &Path) -> Result<OwnedFd, MountError> {
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(rustix::fs::CWD, path, flags).map_err(at("open", path))
+}
+
+/// The same for a directory or file that is open.
+fn clone_fd(fd: &OwnedFd) -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(fd, "", flags)
 }
 
 /// Takes away device files, set-user-id and, unless granted, writing.

@@ -87,19 +87,45 @@ impl Case {
 
     /// `navigator` with arguments, as the user of this case.
     pub(crate) fn navigator(&self, args: &[&str]) -> Command {
-        let binary = self.path("navigator");
+        let mut command = self.as_user(&self.path("navigator"));
+        command.args(args).stdin(Stdio::null()).current_dir(self.dir.path());
+        command.env("HOME", self.dir.path()).env_remove("XDG_STATE_HOME");
+        command
+    }
+
+    /// A program, as the user of this case.
+    fn as_user(&self, program: &Path) -> Command {
         let mut command = if self.who == Who::Ordinary && id("-u", None) == Some(0) {
             let mut command = Command::new("setpriv");
             let number = |what| id(what, Some(ORDINARY_USER)).unwrap().to_string();
             command.args(["--reuid", &number("-u"), "--regid", &number("-g"), "--clear-groups"]);
-            command.arg(binary);
+            command.arg(program);
             command
         } else {
-            Command::new(binary)
+            Command::new(program)
         };
-        command.args(args).stdin(Stdio::null()).current_dir(self.dir.path());
         command.env("HOME", self.dir.path()).env_remove("XDG_STATE_HOME");
         command
+    }
+
+    /// `navigator` with arguments inside a fake internet, as the user of this case.
+    pub(crate) fn inside(
+        &self,
+        internet: &navigator_testkit::FakeInternet,
+        dir: &Path,
+        args: &[&str],
+    ) -> Output {
+        let mut program = Command::new(self.path("navigator"));
+        program.args(args);
+        let mut launcher = internet.launcher(dir, &program).unwrap();
+        let binary = self.path("fake-internet");
+        if !binary.exists() {
+            std::fs::copy(launcher.get_program(), &binary).unwrap();
+            std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let words: Vec<_> = launcher.get_args().map(ToOwned::to_owned).collect();
+        launcher = self.as_user(&binary);
+        launcher.args(words).stdin(Stdio::null()).output().unwrap()
     }
 
     /// `navigator run` with options, then the command.

@@ -7,5 +7,6 @@ mod edges;
 mod end;
 mod harness;
 mod identity;
+mod internet;
 mod network;
 mod terminal;

@@ -1,9 +1,10 @@
 //! `/etc` in the sandbox: the root filesystem's, with the sandbox's own users, hosts and resolver on top.
 
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
-use std::os::fd::AsFd;
 
 use super::tree::Tree;
 use super::{HIDDEN, MountError, STAGE, at};
@@ -18,7 +19,7 @@ const OWN: [&str; 6] = ["passwd", "group", "hosts", "resolv.conf", "hostname", "
 pub(super) fn populate(
     tree: &Tree,
     spec: &SandboxSpec,
-    lower: Option<&Path>,
+    lower: Option<&OwnedFd>,
 ) -> Result<(), MountError> {
     let hidden = Path::new("/").join(HIDDEN);
     let place = match lower {
@@ -33,33 +34,49 @@ pub(super) fn populate(
         let below = file.path.strip_prefix("/etc").unwrap_or(&file.path);
         tree.file(&place.join(below), &file.content, 0o644)?;
     }
-    match lower {
-        Some(lower) => overlay(tree, lower),
-        None => Ok(()),
+    let Some(lower) = lower else { return Ok(()) };
+    match overlay(lower) {
+        Ok(mount) => tree.attach_directory(&mount, Path::new("/etc")),
+        // Where something is mounted below `/etc` already, as in most containers, the kernel does not let a user
+        // namespace look at it without that, so our files are mounted over the others one by one.
+        Err(Errno::INVAL) => cover(tree, lower, &place),
+        Err(error) => Err(at("put the sandbox's own files over", Path::new("/etc"))(error)),
     }
+}
+
+/// Mounts `/etc` with everything below it, and each of our files over the one that it replaces.
+fn cover(tree: &Tree, lower: &OwnedFd, place: &Path) -> Result<(), MountError> {
+    let etc = Path::new("/etc");
+    let mount = super::clone_fd(lower).map_err(at("open", etc))?;
+    super::restrict(mount.as_fd(), Access::ReadOnly, etc)?;
+    tree.attach_directory(&mount, etc)?;
+    for name in OWN {
+        let own = tree.open(&place.join(name)).map_err(at("open", &place.join(name)))?;
+        let own = super::clone_fd(&own).map_err(at("open", &place.join(name)))?;
+        super::restrict(own.as_fd(), Access::ReadOnly, &place.join(name))?;
+        match tree.open(&etc.join(name)) {
+            Ok(_) => tree.attach(&own, &etc.join(name))?,
+            // Nothing to hide there, and programs do without these.
+            Err(Errno::NOENT) if ["hostname", "nsswitch.conf"].contains(&name) => {}
+            Err(error) => return Err(at("cover", &etc.join(name))(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Shows our files in front of those of the root filesystem, read-only. Files that we put in front hide
 /// what is behind them, links included, and neither side is changed.
-fn overlay(tree: &Tree, lower: &Path) -> Result<(), MountError> {
-    let etc = Path::new("/etc");
+fn overlay(lower: &OwnedFd) -> Result<OwnedFd, Errno> {
     let front = Path::new(STAGE).join(HIDDEN).join("etc");
-    let error = |source| at("put the sandbox's own files over", etc)(source);
-    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(error)?;
-    let layers = format!("{}:{}", front.display(), escape(lower));
-    rustix::mount::fsconfig_set_string(fs.as_fd(), "lowerdir", &*layers).map_err(error)?;
-    rustix::mount::fsconfig_create(fs.as_fd()).map_err(error)?;
+    let fs = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // By descriptor: the path may be one that the new root covers by now.
+    let layers = format!("{}:/proc/self/fd/{}", front.display(), lower.as_raw_fd());
+    rustix::mount::fsconfig_set_string(fs.as_fd(), "lowerdir", &*layers)?;
+    rustix::mount::fsconfig_create(fs.as_fd())?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let mount = rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .map_err(error)?;
-    tree.attach_directory(&mount, etc)
-}
-
-/// A path as overlayfs wants it in a list.
-fn escape(path: &Path) -> String {
-    path.display().to_string().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
+    rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 /// Our files are readable whatever the policy lists: programs need to know who and where they are.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+use rustix::mount::MoveMountFlags;
 
 use super::{MountError, at};
 use crate::sys::{self, Depth};
@@ -124,15 +124,7 @@ impl Tree {
     /// Gives a directory of the root filesystem a mount of its own, which stays writable.
     pub(super) fn keep_writable(&self, path: &Path) -> Result<(), MountError> {
         let place = self.open(path).map_err(at("open", path))?;
-        let mount = rustix::mount::open_tree(
-            &place,
-            "",
-            OpenTreeFlags::OPEN_TREE_CLONE
-                | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                | OpenTreeFlags::AT_EMPTY_PATH
-                | OpenTreeFlags::AT_RECURSIVE,
-        )
-        .map_err(at("open", path))?;
+        let mount = super::clone_fd(&place).map_err(at("open", path))?;
         let set = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
         sys::mount_setattr(mount.as_fd(), set, Depth::This, None)
             .map_err(at("restrict the mount of", path))?;

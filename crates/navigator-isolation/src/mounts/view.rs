@@ -97,12 +97,12 @@ impl View {
     }
 
     /// The host's or root directory's `/etc`, when the policy grants all of it.
-    pub(super) fn etc(&self, spec: &SandboxSpec) -> Result<Option<PathBuf>, MountError> {
+    pub(super) fn etc(&self, spec: &SandboxSpec) -> Result<Option<OwnedFd>, MountError> {
         let etc = Path::new("/etc");
-        if !spec.read_only.iter().any(|path| path == etc) {
+        if !spec.read_only.iter().any(|path| path == etc) || self.resolve(etc)?.is_none() {
             return Ok(None);
         }
-        Ok(self.resolve(etc)?.map(|real| self.outside(&real)))
+        tree::open_beneath(self.dir.as_fd(), etc).map(Some).map_err(at("open", etc))
     }
 
     /// Whether a path exists in the root filesystem and may be seen there.
