@@ -2,6 +2,8 @@
 //!
 //! Rows are interleaved: floor, peer, ours, and again, so that a machine that drifts moves all of them.
 
+mod network;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,15 +23,17 @@ const BATCH: u32 = 10_000;
 
 /// Runs every row and prints one table.
 pub fn run() -> Result<()> {
-    shell::cargo("build --release -p navigator")?;
+    shell::cargo("build --release -p navigator -p navigator-testkit -p xtask --bins")?;
     let navigator = target().join("release/navigator");
     let mut rows = cold_start(&navigator)?;
     rows.push(("fork + exec of true (exec floor)".into(), times(&mut Command::new("/bin/true"))?));
     for size in [10, 1_000, 10_000] {
         rows.push((format!("decision, {size} endpoints"), decisions(size)?));
     }
+    let (network, values) = network::rows(&target().join("release"))?;
+    rows.extend(network);
     println!("{:<52} {:>10} {:>10} {:>10} {:>10}", "row", "p50", "p95", "p99", "max");
-    let mut report = vec![];
+    let mut report = values;
     for (name, samples) in &rows {
         let row = Summary::of(samples);
         println!(
