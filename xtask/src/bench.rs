@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use navigator_policy::{Caller, CompiledPolicy, Decision, Destination, Host};
 use serde_json::{Value, json};
 
 use crate::shell;
@@ -18,8 +17,6 @@ use crate::shell;
 const RUNS: usize = 200;
 /// Runs before those that count.
 const WARM_UP: usize = 10;
-/// Decisions in one timed batch: one alone is shorter than the clock can see.
-const BATCH: u32 = 10_000;
 
 /// Runs every row and prints one table.
 pub fn run() -> Result<()> {
@@ -104,32 +101,12 @@ fn times(command: &mut Command) -> Result<Vec<Duration>> {
     (0..RUNS).map(|_| once(command)).collect()
 }
 
+/// Measured by the load program, which is built for release as the product is.
 fn decisions(size: usize) -> Result<Vec<Duration>> {
-    let mut text = String::from("version: 1\nnetwork_policies:\n");
-    for number in 0..size {
-        text.push_str(&format!(
-            "  p{number}:\n    endpoints: [{{ host: host{number}.example.com, port: 443 }}]\n    \
-             binaries: [{{ path: /usr/bin/curl }}]\n"
-        ));
-    }
-    let policy = navigator_policy::load("bench", &text)?.policy;
-    let compiled = CompiledPolicy::compile(&policy, &|_| None);
-    let host = Host::parse(&format!("host{}.example.com", size / 2))?;
-    let to = Destination { host: &host, port: 443 };
-    let caller = Caller { executable: "/usr/bin/curl", ancestors: &["/bin/sh"], scripts: &[] };
-    let mut samples = vec![];
-    for _ in 0..RUNS {
-        let start = Instant::now();
-        for _ in 0..BATCH {
-            let decision = std::hint::black_box(&compiled).decide(&caller, &to);
-            ensure!(
-                matches!(decision, Decision::Tunnel(_)),
-                "the benchmark's own request was denied"
-            );
-        }
-        samples.push(start.elapsed() / BATCH);
-    }
-    Ok(samples)
+    let mut load = Command::new(target().join("release/bench-client"));
+    load.args(["decide", "-", &size.to_string(), "1"]);
+    let nanoseconds: Vec<u64> = serde_json::from_str(&shell::output(&mut load)?)?;
+    Ok(nanoseconds.into_iter().map(Duration::from_nanos).collect())
 }
 
 /// Proportional set size of a sandbox that does nothing, in KiB: supervisor and init, not the command.

@@ -48,6 +48,8 @@ pub enum Origin {
     Echo,
     /// Reads everything and sends nothing.
     Sink,
+    /// Accepts and ends the connection at once.
+    Close,
     /// Accepts and never says anything.
     Silent,
     /// Resets each connection at once.

@@ -17,6 +17,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::Origin;
 use crate::world::Log;
 
+/// Connections that may wait to be accepted; the kernel's default upper bound.
+const BACKLOG: i32 = 4096;
+
 /// Starts every server. The test CA's certificate is written to `ca.pem` in `dir`.
 pub(crate) fn serve(origins: &[(SocketAddr, Origin)], dir: &Path, log: &Log) -> Result<()> {
     let authority = authority()?;
@@ -24,6 +27,8 @@ pub(crate) fn serve(origins: &[(SocketAddr, Origin)], dir: &Path, log: &Log) -> 
     for (address, origin) in origins {
         let listener =
             TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))?;
+        // The standard library asks for 128, which a benchmark fills before a thread can accept.
+        rustix::net::listen(&listener, BACKLOG)?;
         let tls = match origin {
             Origin::Tls { name } => Some(Arc::new(config(&authority, name)?)),
             _ => None,
@@ -32,6 +37,9 @@ pub(crate) fn serve(origins: &[(SocketAddr, Origin)], dir: &Path, log: &Log) -> 
         std::thread::Builder::new().name(format!("origin {address}")).spawn(move || {
             for stream in listener.incoming().flatten() {
                 log.note("connection", &address.to_string(), "");
+                if origin == Origin::Close {
+                    continue;
+                }
                 let (origin, log, tls) = (origin.clone(), log.clone(), tls.clone());
                 let connection = move || {
                     // A client that breaks off is part of many tests.
@@ -68,6 +76,7 @@ fn behave(
             back.shutdown(Shutdown::Write)
         }
         Origin::Sink => std::io::copy(&mut stream, &mut std::io::sink()).map(drop),
+        Origin::Close => Ok(()),
         Origin::Silent => std::io::copy(&mut stream, &mut std::io::sink()).map(drop),
         Origin::Reset => {
             let linger = Some(Duration::ZERO);

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::Row;
 use crate::shell;
 
-/// The origin that all rows connect to.
+/// The origin that streams go to.
 const ORIGIN: &str = "203.0.113.10:7";
+/// The one that ends connections at once, for what a new connection costs.
+const CLOSE: &str = "203.0.113.10:8";
 /// Connections for each row.
 const COUNT: usize = 2_000;
 
@@ -60,13 +62,13 @@ fn client(release: &Path, mode: &str, count: usize, concurrency: usize) -> Resul
 }
 
 fn measure(release: &Path, dir: &Path, mode: &str, numbers: &[&str]) -> Result<Vec<f64>> {
-    let internet = json!({ "names": {}, "origins": [[ORIGIN, "Sink"]] });
+    let internet = json!({ "names": {}, "origins": [[ORIGIN, "Sink"], [CLOSE, "Close"]] });
     std::fs::write(dir.join("internet.json"), internet.to_string())?;
     let policy = dir.join("policy.yaml");
     std::fs::write(
         &policy,
         "version: 1\nfilesystem_policy: { read_only: [/usr, /bin, /lib, /lib64, /etc, /proc] }\n\
-         network_policies:\n  bench:\n    endpoints: [{ host: 203.0.113.10, port: 7 }]\n    \
+         network_policies:\n  bench:\n    endpoints: [{ host: 203.0.113.10, ports: [7, 8] }]\n    \
          binaries: [{ path: /sandbox/bench-client }]\n",
     )?;
     let load = release.join("bench-client");
@@ -86,7 +88,8 @@ fn measure(release: &Path, dir: &Path, mode: &str, numbers: &[&str]) -> Result<V
     } else {
         command.arg(load);
     }
-    command.args([mode, ORIGIN]).args(numbers);
+    let origin = if mode.starts_with("stream") { ORIGIN } else { CLOSE };
+    command.args([mode, origin]).args(numbers);
     let text = shell::output(&mut command)?;
     Ok(serde_json::from_str(text.trim())?)
 }

@@ -1,10 +1,14 @@
 //! The load of the network benchmark: `bench-client MODE ADDRESS COUNT CONCURRENCY`, where MODE is `direct`, `proxy` or
-//! `stream-direct`, `stream-proxy`. Prints one JSON array of microseconds, or of one number of seconds for a stream.
+//! `stream-direct`, `stream-proxy`, `decide`. Prints one JSON array: microseconds of connections, seconds of a stream,
+//! nanoseconds of decisions by a policy of COUNT endpoints.
 #![forbid(unsafe_code)]
 
+use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
+
+use navigator_policy::{Caller, CompiledPolicy, Decision, Destination, Host};
 
 /// The proxy as a sandbox sees it.
 const PROXY: &str = "10.200.0.1:3128";
@@ -22,6 +26,10 @@ fn main() -> std::io::Result<()> {
     let (count, concurrency) = (number(count)?, number(concurrency)?);
     if mode.starts_with("stream") {
         println!("[{}]", stream(mode == "stream-proxy", address)?);
+        return Ok(());
+    }
+    if mode == "decide" {
+        println!("{:?}", decisions(count)?);
         return Ok(());
     }
     let proxy = mode == "proxy";
@@ -90,4 +98,35 @@ fn stream(proxy: bool, address: &str) -> std::io::Result<f64> {
         return Err(std::io::Error::other("the sink said something"));
     }
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// Nanoseconds of a decision, each the mean of a batch: one alone is shorter than the clock can see.
+fn decisions(size: usize) -> std::io::Result<Vec<u128>> {
+    const BATCH: u128 = 10_000;
+    const SAMPLES: usize = 200;
+    let mut text = String::from("version: 1\nnetwork_policies:\n  p:\n    endpoints:\n");
+    for number in 0..size {
+        text.push_str(&format!("      - {{ host: host{number}.example.com, port: 443 }}\n"));
+    }
+    text.push_str("    binaries: [{ path: /usr/bin/curl }]\n");
+    let policy = navigator_policy::load("bench", &text).map_err(std::io::Error::other)?.policy;
+    let compiled = CompiledPolicy::compile(&policy, &|_| None);
+    let host =
+        Host::parse(&format!("host{}.example.com", size / 2)).map_err(std::io::Error::other)?;
+    let to = Destination { host: &host, port: 443 };
+    let caller = Caller { executable: "/usr/bin/curl", ancestors: &["/bin/sh"], scripts: &[] };
+    let mut samples = vec![];
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        for _ in 0..BATCH {
+            match black_box(&compiled).decide(black_box(&caller), black_box(&to)) {
+                Decision::Tunnel(grant) => {
+                    black_box(grant);
+                }
+                other => return Err(std::io::Error::other(format!("{other:?}"))),
+            }
+        }
+        samples.push(start.elapsed().as_nanos() / BATCH);
+    }
+    Ok(samples)
 }
