@@ -15,7 +15,7 @@ const REMEMBERED: usize = 256;
 
 /// The audit file cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to open the audit file {path}; name another with --audit FILE")]
+#[error("failed to write the audit file {path}; name another with --audit FILE")]
 pub struct AuditError {
     path: PathBuf,
     source: io::Error,
@@ -89,6 +89,12 @@ impl AuditLog {
         Ok(Self { state: Mutex::new(state) })
     }
 
+    /// Appends the first line. When even that cannot be written, nothing should be started.
+    pub(crate) fn begin(&self, line: &Line<'_>) -> Result<(), AuditError> {
+        let mut state = self.lock();
+        state.write(line).map_err(|source| AuditError { path: state.path.clone(), source })
+    }
+
     /// Appends a line. A line that cannot be written is counted and logged; enforcement goes on.
     pub(crate) fn append(&self, line: &Line<'_>) {
         self.lock().append(line);
@@ -111,13 +117,15 @@ impl AuditLog {
 }
 
 impl State {
+    /// One write, so that lines of several sandboxes do not mix.
+    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes)
+    }
+
     fn append(&mut self, line: &Line<'_>) {
-        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut bytes| {
-            bytes.push(b'\n');
-            // One write, so that lines of several sandboxes do not mix.
-            self.file.write_all(&bytes)
-        });
-        if let Err(error) = written {
+        if let Err(error) = self.write(line) {
             if self.lost == 0 {
                 tracing::error!(path = %self.path.display(), %error, "failed to write the audit file");
             }

@@ -79,7 +79,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
             Some(egress(request, label, opened, read_only, Arc::clone(&audit))?)
         }
     };
-    audit.append(&Line::Start {
+    audit.begin(&Line::Start {
         time: jiff::Timestamp::now(),
         sandbox_id: &id,
         sandbox_name: &request.name,
@@ -88,7 +88,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
         layers: sandbox.layers(),
         limits: &limits.describe(),
         skipped: sandbox.skipped(),
-    });
+    })?;
     let timeout = request.timeout;
     Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id })
 }

@@ -28,7 +28,7 @@ fn bad_arguments_are_refused() {
     as_everyone(|case| {
         let policy = case.file("user.yaml", "version: 1\nprocess: { run_as_user: nobody-such }\n");
         let policy = policy.to_str().unwrap();
-        let cases: [(&[&str], i32, &str); 9] = [
+        let cases: [(&[&str], i32, &str); 10] = [
             (&["--policy", "/no/such/file"], 2, "/no/such/file"),
             (&["--policy", "/"], 2, "directory"),
             (&["--policy", policy], 2, "nobody-such"),
@@ -38,6 +38,7 @@ fn bad_arguments_are_refused() {
             (&["--memory", "lots"], 2, "512M"),
             (&["--root", "/no/such/dir"], 2, "/no/such/dir"),
             (&["--audit", "/proc/x/y"], 125, "--audit"),
+            (&["--audit", "/dev/full"], 125, "--audit"),
         ];
         for (options, wanted, text) in cases {
             let output = case.run(options, &["true"]);
