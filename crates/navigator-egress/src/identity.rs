@@ -49,13 +49,6 @@ pub struct Program {
 }
 
 impl Program {
-    /// Whether this is the same process, running the same executable. Ancestors may have ended since.
-    fn is_still(&self, earlier: &Program) -> bool {
-        (self.pid, self.started) == (earlier.pid, earlier.started)
-            && self.executable == earlier.executable
-            && self.sha256 == earlier.sha256
-    }
-
     /// The form in which audit records show it.
     pub fn to_audit(&self) -> AuditProgram {
         AuditProgram {
@@ -138,10 +131,17 @@ impl Identifier {
         programs: &[Program],
     ) -> Result<(), IdentityError> {
         self.inode(socket)?;
+        let mut executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
         for known in programs {
-            match self.program(known.pid)? {
-                Step::Done(now) if now.is_still(known) => {}
-                Step::Done(_) | Step::Hash(_) => return Err(IdentityError::Changed),
+            let stat = self.proc.stat(known.pid)?;
+            match executables.examine(&self.proc, &stat)? {
+                Examined::Verified(now)
+                    if stat.started == known.started
+                        && now.path == known.executable
+                        && now.sha256 == known.sha256 => {}
+                Examined::Verified(_) | Examined::Unhashed(_) => {
+                    return Err(IdentityError::Changed);
+                }
             }
         }
         Ok(())

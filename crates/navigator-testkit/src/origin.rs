@@ -82,7 +82,12 @@ fn behave(
             let linger = Some(Duration::ZERO);
             rustix::net::sockopt::set_socket_linger(&stream, linger).map_err(Into::into)
         }
-        Origin::Garbage => stream.write_all(b"\x00\xff\r\nnonsense\r\n\r\n"),
+        Origin::Garbage => {
+            stream.write_all(b"\x00\xff\r\nnonsense\r\n\r\n")?;
+            stream.shutdown(Shutdown::Write)?;
+            // Closing with unread input would reset the connection, which is another origin's behaviour.
+            std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
+        }
         Origin::Slow { pause_ms } => {
             for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow" {
                 std::thread::sleep(Duration::from_millis(*pause_ms));
