@@ -37,7 +37,8 @@ def connect(host, port, say=b"GET / HTTP/1.0\r\n\r\n"):
     if b" 200 " not in head[:20]: return head.split(b" ")[1].decode()
     s.sendall(say)
     s.shutdown(socket.SHUT_WR)
-    data = b""
+    # A server that speaks first may have spoken already.
+    data = head.split(b"\r\n\r\n", 1)[1]
     while chunk := s.recv(65536): data += chunk
     return data
 "#;
