@@ -278,7 +278,7 @@ fn check(args: &FileArgs) -> Result<u8, PolicyError> {
                 output::say(&neutral(&list.render(&text)));
             }
             if valid {
-                output::print(&format!("{}: valid", args.file.display()));
+                output::print(&neutral(&format!("{}: valid", args.file.display())));
             }
         }
     }

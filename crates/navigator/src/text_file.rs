@@ -1,6 +1,6 @@
 //! Text files that a user names, read with a bound.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Largest file, in bytes.
@@ -35,14 +35,26 @@ pub fn read(path: &Path) -> Result<String, ReadError> {
     read().map_err(|source| ReadError { path: path.to_owned(), source })
 }
 
-/// Replaces a file whole: a reader sees the old text or the new one, whatever happens in between.
+/// Replaces a file whole: a reader sees the old text or the new one, whatever happens in between. A link stays a
+/// link, and the file keeps its mode. Standard input cannot be replaced.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
+    if path == Path::new("-") {
+        return Err(io::Error::other("standard input cannot be changed; name a file"));
+    }
+    let path = path.canonicalize()?;
+    let mode = std::fs::metadata(&path)?.permissions();
+    let mut beside = path.clone().into_os_string();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    // Never through something that somebody else has put there.
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let written = file
+        .set_permissions(mode)
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&beside, &path));
     if written.is_err() {
-        // What was not renamed is of no use; that it may not exist is fine.
+        // It is of no use, and the reason why it was not renamed is the one to report.
         let _already_gone = std::fs::remove_file(&beside);
     }
     written

@@ -93,6 +93,23 @@ fn allow_changes_a_policy_as_asked_and_no_more() {
 }
 
 #[test]
+fn changing_a_policy_keeps_links_and_modes() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let real = file(&dir, "real.yaml", "version: 1\n");
+    std::fs::set_permissions(&real, PermissionsExt::from_mode(0o600)).unwrap();
+    let link = dir.path().join("link.yaml");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let right = ["--host", "a.example", "--port", "443", "--binary", "/b", "--write"];
+    let mut args = vec!["policy", "allow", link.to_str().unwrap()];
+    args.extend(right);
+    assert_eq!(navigator(&args).status.code(), Some(0));
+    assert!(link.is_symlink());
+    assert!(std::fs::read_to_string(&real).unwrap().contains("a.example"));
+    assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn fmt_is_stable_and_explain_uses_plain_words() {
     let once = stdout(&navigator(&["policy", "fmt", &example("github-readonly.yaml")]));
     let dir = tempfile::tempdir().unwrap();
