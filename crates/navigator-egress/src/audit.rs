@@ -15,6 +15,8 @@ pub enum AuditDecision {
     Allow,
     /// It was refused.
     Deny,
+    /// It passed because the endpoint only records (`enforcement: audit`); enforced, it would have been refused.
+    WouldDeny,
     /// It had been allowed, and a newer policy revision took the right away.
     Revoke,
 }
@@ -32,6 +34,18 @@ pub struct AuditProgram {
     pub ancestors: Vec<String>,
     /// Scripts that interpreters among them run.
     pub scripts: Vec<String>,
+}
+
+/// The request that a decision was about, on an inspected connection. Values of parameters, header fields and
+/// bodies are never recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRequest {
+    /// HTTP method.
+    pub method: String,
+    /// The decoded path without its query, as it was judged; what came, when it could not be decoded.
+    pub path: String,
+    /// Names of the query's parameters, in their order.
+    pub parameters: Vec<String>,
 }
 
 /// One decision.
@@ -61,6 +75,8 @@ pub struct AuditRecord {
     pub port: u16,
     /// The checked addresses that may be dialled.
     pub addresses: Vec<IpAddr>,
+    /// The request, when the decision was about one.
+    pub request: Option<AuditRequest>,
     /// The program, when it could be identified.
     pub program: Option<AuditProgram>,
     /// The command that would allow it.

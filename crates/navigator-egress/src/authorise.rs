@@ -286,6 +286,7 @@ fn blank_record(context: &EgressContext, adapter: Adapter, decision: AuditDecisi
         host: String::new(),
         port: 0,
         addresses: Vec::new(),
+        request: None,
         program: None,
         how: None,
         suggestion: None,

@@ -13,6 +13,8 @@ pub enum Adapter {
     Connect,
     /// An absolute-form HTTP request on the explicit proxy.
     HttpProxy,
+    /// SOCKS5 on the explicit proxy.
+    Socks,
     /// A TCP connection captured on its way to its destination.
     Transparent,
     /// A DNS question.

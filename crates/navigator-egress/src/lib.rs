@@ -22,7 +22,7 @@ mod transparent;
 pub mod tunnel;
 pub mod ways;
 
-pub use audit::{AuditDecision, AuditRecord, AuditSink};
+pub use audit::{AuditDecision, AuditProgram, AuditRecord, AuditRequest, AuditSink};
 pub use context::{EgressContext, EgressSettings, SandboxLabel};
 pub use intent::{Adapter, EgressIntent};
 pub use resolve::{Resolve, ResolveError, SystemResolver};

@@ -44,6 +44,12 @@ pub enum Reason {
     Inference,
     /// The address is none that can be reached.
     Destination,
+    /// The first bytes are not those of the declared protocol.
+    Protocol,
+    /// TLS name, request and authorised destination differ.
+    Fronting,
+    /// The request has no single meaning.
+    Malformed,
 }
 
 impl Reason {
@@ -60,6 +66,9 @@ impl Reason {
             Reason::Inspection => "inspection",
             Reason::Inference => "inference",
             Reason::Destination => "destination",
+            Reason::Protocol => "protocol",
+            Reason::Fronting => "fronting",
+            Reason::Malformed => "malformed",
         }
     }
 }
@@ -125,6 +134,9 @@ impl Refusal {
             Reason::Inspection => Cow::Borrowed("needs request inspection and is refused"),
             Reason::Inference => Cow::Borrowed("needs inference routing and is refused"),
             Reason::Destination => Cow::Borrowed("is no destination"),
+            Reason::Protocol => Cow::Borrowed("is refused: the protocol is not the declared one"),
+            Reason::Fronting => Cow::Borrowed("is refused: the names differ"),
+            Reason::Malformed => Cow::Borrowed("is refused: the request is malformed"),
         };
         printable(&format!("Forbidden by policy: {target} {why} for {program}"))
     }

@@ -165,6 +165,7 @@ impl AuditSink for AuditLog {
         let mut state = self.lock();
         match record.decision {
             AuditDecision::Allow => tracing::info!(host, port, detail, "allowed"),
+            AuditDecision::WouldDeny => tracing::info!(host, port, detail, "would be denied"),
             AuditDecision::Deny | AuditDecision::Revoke => {
                 tracing::info!(host, port, detail, "denied");
                 state.remember(&record);
