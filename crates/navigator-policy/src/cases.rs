@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compile::CompiledPolicy;
-use crate::decide::{Caller, Decision, Destination, Request, RequestDecision};
+use crate::decide::{Caller, Decision, Destination, Request, RequestDecision, RequestKind};
 use crate::host::Host;
 use crate::model::Policy;
 use crate::request::CanonicalPath;
@@ -131,7 +131,9 @@ impl Case {
             Ok(path) => path,
             Err(error) => return (Expected::Deny, error.to_string()),
         };
-        match policy.decide_request(&grant, &Request { method, path: &path }) {
+        match policy
+            .decide_request(&grant, &Request { method, path: &path, kind: RequestKind::Plain })
+        {
             RequestDecision::Allow { rule } => (Expected::Allow, format!("by {rule}")),
             RequestDecision::Audit(denial) => {
                 (Expected::Allow, format!("recorded: {}", denial.detail))

@@ -62,6 +62,18 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Path and query.
     pub path: &'a CanonicalPath,
+    /// What becomes of the connection.
+    pub kind: RequestKind,
+}
+
+/// What a request makes of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestKind {
+    /// It stays HTTP.
+    #[default]
+    Plain,
+    /// It becomes a WebSocket, which only `protocol: websocket` allows.
+    WebSocket,
 }
 
 /// The answer about a request.
@@ -129,13 +141,21 @@ impl CompiledPolicy {
         grant: &Grant<'p>,
         request: &Request<'_>,
     ) -> RequestDecision<'p> {
-        let rules = || grant.entries().flat_map(|entry| entry.rules.iter());
-        let denied = rules().find(|rule| rule.effect == Effect::Deny && rule.matches(request));
-        let allowed = rules().find(|rule| rule.effect == Effect::Allow && rule.matches(request));
+        let rules = |entry: &'p Entry| entry.rules.iter();
+        let mut denying = grant.entries().flat_map(rules);
+        let denied = denying.find(|rule| rule.effect == Effect::Deny && rule.matches(request));
+        let mut allowing =
+            grant.entries().filter(|entry| entry.takes(request.kind)).flat_map(rules);
+        let allowed = allowing.find(|rule| rule.effect == Effect::Allow && rule.matches(request));
         match (denied, allowed) {
             (None, Some(rule)) => RequestDecision::Allow { rule: &rule.label },
             (Some(_), _) | (None, None) => {
-                let denial = denial::request(grant.first, denied, request);
+                let denial = match denied {
+                    None if !grant.entries().any(|entry| entry.takes(request.kind)) => {
+                        denial::upgrade(grant.first, request)
+                    }
+                    _ => denial::request(grant.first, denied, request),
+                };
                 match grant.enforcement() {
                     Enforcement::Enforce => RequestDecision::Deny(denial),
                     Enforcement::Audit => RequestDecision::Audit(denial),
@@ -145,12 +165,24 @@ impl CompiledPolicy {
     }
 }
 
+impl Entry {
+    fn takes(&self, kind: RequestKind) -> bool {
+        match kind {
+            RequestKind::Plain => true,
+            RequestKind::WebSocket => self.protocol == Some(Protocol::Websocket),
+        }
+    }
+}
+
 impl CompiledRule {
     fn matches(&self, request: &Request<'_>) -> bool {
         let method = self.method.as_ref();
         method.is_none_or(|method| method.eq_ignore_ascii_case(request.method))
             && request.path.matches(&self.path)
-            && self.query.iter().all(|(name, glob)| request.path.parameter_matches(name, glob))
+            && self
+                .query
+                .iter()
+                .all(|(name, glob)| request.path.parameter_matches(name, glob, self.effect))
     }
 }
 
@@ -199,6 +231,12 @@ impl<'p> Grant<'p> {
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
         self.first.protocol
+    }
+
+    /// Whether one of the merged endpoints has this protocol.
+    #[must_use]
+    pub fn speaks(&self, protocol: Protocol) -> bool {
+        self.entries().any(|entry| entry.protocol == Some(protocol))
     }
 
     /// What happens to TLS: it ends here if any of the merged endpoints says so.

@@ -138,6 +138,25 @@ pub(crate) fn request(
     }
 }
 
+/// A WebSocket handshake at an endpoint for something else.
+pub(crate) fn upgrade(entry: &Entry, request: &Request<'_>) -> Denial {
+    let detail = format!(
+        "{} of policy `{}` takes no WebSocket, which {} asks for",
+        entry.rule,
+        entry.policy,
+        request.path.path()
+    );
+    let suggestion = Suggestion {
+        how: format!(
+            "navigator policy explain FILE, then set `protocol: websocket` in `{}`",
+            entry.key
+        ),
+        sentence: format!("set `protocol: websocket` for {} in policy `{}`", entry.rule, entry.key),
+        yaml: "protocol: websocket\n".to_owned(),
+    };
+    near(entry, DenialReason::Request, detail, suggestion)
+}
+
 fn near(entry: &Entry, reason: DenialReason, detail: String, suggestion: Suggestion) -> Denial {
     let (policy, rule) = (Some(entry.policy.clone()), Some(entry.rule.clone()));
     Denial { policy, rule, reason, detail, suggestion }

@@ -29,7 +29,7 @@ pub use address::{AddressRefusal, check_address};
 pub use canonical::PolicyHash;
 pub use cases::{Case, CaseResult, Cases, CasesError, Expected};
 pub use compile::CompiledPolicy;
-pub use decide::{Caller, Decision, Destination, Grant, Request, RequestDecision};
+pub use decide::{Caller, Decision, Destination, Grant, Request, RequestDecision, RequestKind};
 pub use denial::{Denial, DenialReason, Suggestion};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use diff::{PolicyDiff, diff};

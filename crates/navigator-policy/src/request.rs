@@ -1,12 +1,15 @@
 //! HTTP requests as rules see them: one canonical path, and its query apart.
 
 use crate::glob::Glob;
+use crate::model::Effect;
 
 /// A path that decodes cleanly: no encoded separator, no NUL, no dot segments, UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalPath {
     path: String,
     query: Option<String>,
+    /// The path as it is sent on, when that is not the encoding of `path`.
+    sent: Option<String>,
 }
 
 /// A request target that is refused before any rule is asked.
@@ -52,7 +55,27 @@ impl CanonicalPath {
             return Err(RequestPathError::Control);
         }
         let decoded = decode(raw)?;
-        Ok(Self { path: normalise(&decoded)?, query: query.map(str::to_owned) })
+        let path = normalise(&decoded)?;
+        // Signatures over requests depend on the spelling, so one that decodes to what is judged is kept.
+        let sent = (decoded == path && raw.is_ascii()).then(|| raw.to_owned());
+        Ok(Self { path, query: query.map(str::to_owned), sent })
+    }
+
+    /// Path and query to send to the server: decoded, they are what was judged.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let mut target = self.sent.clone().unwrap_or_else(|| encode(&self.path));
+        if let Some(query) = &self.query {
+            target.push('?');
+            target.push_str(query);
+        }
+        target
+    }
+
+    /// Names of the query's parameters, as they came.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.query.as_deref().into_iter().flat_map(|query| query.split('&'));
+        pairs.filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair))
     }
 
     /// The decoded path without dot segments.
@@ -76,23 +99,25 @@ impl CanonicalPath {
         pattern.matches(&format!("{}?{query}", self.path))
     }
 
-    /// Whether every value of a parameter, of which there is at least one, matches a pattern.
-    pub(crate) fn parameter_matches(&self, name: &str, pattern: &Glob) -> bool {
+    /// Whether a parameter satisfies a rule. An allow needs at least one value and all of them to match; for a
+    /// deny one is enough. What does not decode, or may be split differently by a server, never earns a right.
+    pub(crate) fn parameter_matches(&self, name: &str, pattern: &Glob, effect: Effect) -> bool {
         let Some(query) = &self.query else { return false };
-        let mut seen = false;
+        let (mut seen, mut all, mut any) = (false, true, false);
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(key), Some(value)) = (decode_parameter(key), decode_parameter(value)) else {
-                return false;
+                return effect == Effect::Deny;
             };
             if key == name {
-                seen = true;
-                if !pattern.matches(&value) {
-                    return false;
-                }
+                let matches = pattern.matches(&value);
+                (seen, all, any) = (true, all && matches, any || matches);
             }
         }
-        seen
+        match effect {
+            Effect::Allow => seen && all && !query.contains(';'),
+            Effect::Deny => any || query.contains(';') && query.contains(name),
+        }
     }
 }
 
@@ -124,6 +149,19 @@ fn decode(raw: &str) -> Result<String, RequestPathError> {
     }
     let text = String::from_utf8(bytes).map_err(|_| RequestPathError::Utf8)?;
     if text.chars().any(char::is_control) { Err(RequestPathError::Control) } else { Ok(text) }
+}
+
+/// Encodes what may not stand in a path as it is (RFC 3986 section 3.3).
+fn encode(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {
@@ -225,14 +263,42 @@ mod tests {
         assert!(!CanonicalPath::parse("/a/b/info").unwrap().matches(&glob));
     }
 
+    fn parameter(target: &str, effect: Effect) -> bool {
+        CanonicalPath::parse(target).unwrap().parameter_matches("q", &Glob::new("a*"), effect)
+    }
+
     #[test]
-    fn every_value_of_a_parameter_must_match() {
-        let glob = Glob::new("a*");
-        let matches =
-            |target: &str| CanonicalPath::parse(target).unwrap().parameter_matches("q", &glob);
-        assert!(matches("/?q=ab"));
-        assert!(!matches("/?q=ab&q=b"));
-        assert!(!matches("/"));
-        assert!(!matches("/?%71=b"));
+    fn every_value_of_a_parameter_must_match_to_allow() {
+        assert!(parameter("/?q=ab", Effect::Allow));
+        for target in ["/?q=ab&q=b", "/", "/?%71=b", "/?q=ab;q=b", "/?q=ab&x=%zz"] {
+            assert!(!parameter(target, Effect::Allow), "{target}");
+        }
+    }
+
+    #[test]
+    fn one_value_of_a_parameter_is_enough_to_deny() {
+        for target in ["/?q=ab", "/?q=b&q=ab", "/?q=b&%71=ab", "/?x=1;q=ab", "/?q=ab&x=%zz"] {
+            assert!(parameter(target, Effect::Deny), "{target}");
+        }
+        assert!(!parameter("/?q=b", Effect::Deny));
+        assert!(!parameter("/", Effect::Deny));
+    }
+
+    #[test]
+    fn what_is_sent_decodes_to_what_was_judged() {
+        let sent = |target: &str| CanonicalPath::parse(target).unwrap().target();
+        for kept in ["/a/b", "/a%20b?x=%2f", "/m%3A0/x", "/a+b", "/caf%C3%A9", "/"] {
+            assert_eq!(sent(kept), kept);
+        }
+        assert_eq!(sent("/a/../b c"), "/b%20c");
+        assert_eq!(sent("//a;x=1/b?q"), "/a/b?q");
+        assert_eq!(sent("/é"), "/%C3%A9");
+        assert_eq!(sent("/a/./%3Fb"), "/a/%3Fb");
+    }
+
+    #[test]
+    fn names_of_parameters_are_told_without_their_values() {
+        let path = CanonicalPath::parse("/?a=secret&b&&c=1=2").unwrap();
+        assert_eq!(path.parameters().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 }

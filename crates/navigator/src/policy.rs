@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use navigator_policy::{
     Caller, CanonicalPath, Cases, Checked, CompiledPolicy, Decision, Destination, Diagnostics,
-    Host, Request, RequestDecision, explain, load,
+    Host, Request, RequestDecision, RequestKind, explain, load,
 };
 use serde::Serialize;
 
@@ -307,7 +307,7 @@ fn why(args: &WhyArgs) -> Result<u8, PolicyError> {
         (Some(method), Some(path)) => {
             let path = CanonicalPath::parse(path)
                 .map_err(|source| PolicyError::Path { text: path.clone(), source })?;
-            request(&compiled, decision, &Request { method, path: &path })
+            request(&compiled, decision, &Request { method, path: &path, kind: RequestKind::Plain })
         }
         (None, None) | (Some(_), None) | (None, Some(_)) => connection(decision),
     };

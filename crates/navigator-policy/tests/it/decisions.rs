@@ -2,7 +2,7 @@
 
 use navigator_policy::{
     Caller, CanonicalPath, CompiledPolicy, Decision, DenialReason, Destination, Enforcement, Host,
-    NetworkMode, Policy, Protocol, Request, RequestDecision, load,
+    NetworkMode, Policy, Protocol, Request, RequestDecision, RequestKind, load,
 };
 
 const CURL: Caller<'static> = Caller { executable: "/usr/bin/curl", ancestors: &[], scripts: &[] };
@@ -39,7 +39,7 @@ fn request(policy: &CompiledPolicy, method: &str, path: &str) -> bool {
     };
     let path = CanonicalPath::parse(path).unwrap();
     matches!(
-        policy.decide_request(&grant, &Request { method, path: &path }),
+        policy.decide_request(&grant, &Request { method, path: &path, kind: RequestKind::Plain }),
         RequestDecision::Allow { .. }
     )
 }
@@ -202,7 +202,10 @@ fn audit_lets_pass_and_says_what_would_have_been_denied() {
     ));
     let Decision::Inspect(grant) = decide(&compiled, &CURL, "a.example", 80) else { panic!() };
     let path = CanonicalPath::parse("/x").unwrap();
-    let decision = compiled.decide_request(&grant, &Request { method: "DELETE", path: &path });
+    let decision = compiled.decide_request(
+        &grant,
+        &Request { method: "DELETE", path: &path, kind: RequestKind::Plain },
+    );
     assert!(
         matches!(decision, RequestDecision::Audit(denial) if denial.detail.contains("DELETE /x"))
     );
@@ -252,4 +255,33 @@ fn a_policy_survives_being_written_out() {
     let again = load("again", &policy.to_yaml()).unwrap_or_else(|errors| panic!("{errors}")).policy;
     assert_eq!(policy, again);
     assert_eq!(policy.to_yaml(), again.to_yaml());
+}
+
+#[test]
+fn only_a_websocket_endpoint_takes_a_websocket() {
+    let endpoint = |protocol: &str, path: &str| {
+        let rules = format!("rules: [{{ allow: {{ method: GET, path: {path} }} }}]");
+        format!("host: a.example, port: 80, protocol: {protocol}, {rules}")
+    };
+    let decide_upgrade = |policy: &CompiledPolicy, path: &str| {
+        let Decision::Inspect(grant) = decide(policy, &CURL, "a.example", 80) else {
+            panic!("not inspected")
+        };
+        let path = CanonicalPath::parse(path).unwrap();
+        let kind = RequestKind::WebSocket;
+        match policy.decide_request(&grant, &Request { method: "GET", path: &path, kind }) {
+            RequestDecision::Allow { .. } => None,
+            RequestDecision::Audit(denial) | RequestDecision::Deny(denial) => Some(denial.detail),
+        }
+    };
+    let rest = compile(&policy("r", &endpoint("rest", "/**"), "/usr/bin/curl"));
+    assert!(
+        decide_upgrade(&rest, "/ws").is_some_and(|detail| detail.contains("takes no WebSocket"))
+    );
+    let both = policy("r", &endpoint("rest", "/**"), "/usr/bin/curl")
+        + &policy("w", &endpoint("websocket", "/ws"), "/usr/bin/curl");
+    let both = compile(&both);
+    assert_eq!(decide_upgrade(&both, "/ws"), None);
+    assert!(decide_upgrade(&both, "/other").is_some_and(|detail| detail.contains("no rule")));
+    assert!(request(&both, "GET", "/other"));
 }
