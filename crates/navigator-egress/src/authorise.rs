@@ -4,12 +4,14 @@
 //! policy itself. An error on the way to a verdict is a refusal.
 
 mod grants;
+mod requests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use navigator_policy::{CompiledPolicy, Grant, Host, HostName};
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditDecision, AuditRecord};
 use crate::context::EgressContext;
@@ -20,7 +22,10 @@ use crate::refuse::{Reason, Refusal, UpstreamFailure};
 use crate::registry::Registration;
 use crate::ways::SUPERVISOR_ADDRESS;
 
-use grants::{Lost, grants, grants_of};
+use grants::{Lost, grants, grants_of, inspection};
+
+pub use grants::{Inspection, Wire};
+pub(crate) use requests::Asked;
 
 /// By whom, to where and how something was allowed: enough to judge it again.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub struct Right {
     pub adapter: Adapter,
     /// The addresses that were checked.
     pub addresses: CheckedAddresses,
+    /// How requests on it are looked at; `None` for an opaque tunnel.
+    pub inspection: Option<Inspection>,
 }
 
 /// An allowed connection.
@@ -52,6 +59,8 @@ pub struct Permit {
 pub enum Verdict {
     /// Connect to the checked addresses and carry bytes.
     Connect(Permit),
+    /// Read requests, and decide about each of them.
+    Inspect(Permit, Inspection),
     /// Refused by policy.
     Refuse(Box<Refusal>),
     /// Allowed, but the name has no address.
@@ -121,12 +130,14 @@ impl Judge {
             return Err(Box::new(Refusal::of(intent, Reason::Identity, detail)));
         };
         let (policy, rule) = (first.policy_name().to_owned(), first.rule().to_owned());
+        let inspection = inspection(&grants);
         let check = |address| grants.iter().try_for_each(|grant| grant.check_address(address));
         let resolver = self.context.resolver.as_ref();
         match checked_addresses(&intent.host, resolver, &check).await {
-            Ok(addresses) => Ok(Granted { policy, rule, addresses: Ok(addresses) }),
+            Ok(addresses) => Ok(Granted { policy, rule, inspection, addresses: Ok(addresses) }),
             Err(AddressError::Resolve(error)) => {
-                Ok(Granted { policy, rule, addresses: Err(UpstreamFailure::unresolved(&error)) })
+                let addresses = Err(UpstreamFailure::unresolved(&error));
+                Ok(Granted { policy, rule, inspection, addresses })
             }
             Err(error @ AddressError::Refused { .. }) => {
                 let mut refusal = Refusal::of(intent, Reason::Address, error.to_string());
@@ -148,15 +159,26 @@ impl Judge {
         record.policy = Some(granted.policy);
         record.rule = Some(granted.rule);
         match &granted.addresses {
-            Ok(addresses) => record.addresses = addresses.as_slice().to_vec(),
+            Ok(addresses) => {
+                record.addresses = addresses.as_slice().to_vec();
+                if granted.inspection.is_some() {
+                    record.detail =
+                        "each request on this connection is decided on its own".to_owned();
+                }
+            }
             Err(failure) => record.detail.clone_from(&failure.detail),
         }
         self.context.audit.record(record);
         match granted.addresses {
             Ok(addresses) => {
                 let EgressIntent { host, port, adapter, .. } = intent.clone();
-                let right = Right { programs, host, port, adapter, addresses };
-                Verdict::Connect(Permit { right: Arc::new(right), decided_by })
+                let inspection = granted.inspection;
+                let right = Right { programs, host, port, adapter, addresses, inspection };
+                let permit = Permit { right: Arc::new(right), decided_by };
+                match inspection {
+                    Some(inspection) => Verdict::Inspect(permit, inspection),
+                    None => Verdict::Connect(permit),
+                }
             }
             Err(failure) => Verdict::Unreachable(failure),
         }
@@ -217,7 +239,12 @@ impl Judge {
     /// Registers a connection that was opened by a permit. If the policy changed since the permit
     /// was given, the connection is judged again at once, so no change falls between the two.
     pub(crate) fn register(&self, permit: &Permit) -> Registration {
-        let registration = self.context.tunnels.register(permit.right.clone());
+        self.register_until(permit, CancellationToken::new())
+    }
+
+    /// The same, for a connection that `ended` ends.
+    pub(crate) fn register_until(&self, permit: &Permit, ended: CancellationToken) -> Registration {
+        let registration = self.context.tunnels.register(permit.right.clone(), ended);
         let policy = self.context.policy();
         if !Arc::ptr_eq(&policy, &permit.decided_by)
             && !still_holds(&self.context, &policy, &permit.right)
@@ -240,6 +267,7 @@ pub(crate) enum NameVerdict {
 struct Granted {
     policy: String,
     rule: String,
+    inspection: Option<Inspection>,
     addresses: Result<CheckedAddresses, UpstreamFailure>,
 }
 
@@ -252,8 +280,15 @@ pub(crate) fn judge_open_tunnels(context: &EgressContext) {
 /// Judges a right again. A right that is gone is recorded as revoked, once.
 fn still_holds(context: &EgressContext, policy: &CompiledPolicy, right: &Right) -> bool {
     let lost = match grants_of(policy, &right.host, right.port, &right.programs) {
-        Ok(grants) if reaches(&grants, right.addresses.as_slice()) => return true,
-        Ok(_) => Box::new(Lost::address()),
+        Ok(grants) if !reaches(&grants, right.addresses.as_slice()) => Box::new(Lost::address()),
+        Ok(grants) => {
+            let now = inspection(&grants);
+            // What went by unseen cannot be looked at afterwards, and one wire does not become the other.
+            if now.is_none() || now == right.inspection {
+                return true;
+            }
+            Box::new(Lost::inspection())
+        }
         Err(lost) => lost,
     };
     let mut record = blank_record(context, right.adapter, AuditDecision::Revoke);

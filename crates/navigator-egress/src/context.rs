@@ -12,7 +12,9 @@ use crate::authorise;
 use crate::dns::SyntheticNames;
 use crate::identity::Pins;
 use crate::registry::Registry;
+use crate::relay::Upstreams;
 use crate::resolve::Resolve;
+use crate::tls::{Authority, UpstreamTls};
 use crate::tunnel::PipePool;
 
 /// How audit records name the sandbox.
@@ -37,6 +39,10 @@ pub struct EgressSettings {
     /// Path prefixes that no program of the sandbox can write, such as `/usr` and `/lib`: a
     /// library preloaded from anywhere else makes a program untrusted.
     pub read_only: Vec<String>,
+    /// Makes the certificates of inspected connections.
+    pub authority: Authority,
+    /// Verifies the servers of inspected connections.
+    pub upstream_tls: UpstreamTls,
 }
 
 /// The shared state of one sandbox's egress.
@@ -49,6 +55,9 @@ pub struct EgressContext {
     pub(crate) pins: Arc<Pins>,
     pub(crate) tunnels: Arc<Registry>,
     pub(crate) pipes: PipePool,
+    pub(crate) authority: Authority,
+    pub(crate) upstream_tls: UpstreamTls,
+    pub(crate) upstreams: Upstreams,
     names: Mutex<SyntheticNames>,
 }
 
@@ -74,6 +83,9 @@ impl EgressContext {
             pins: Arc::default(),
             tunnels: Arc::default(),
             pipes: PipePool::default(),
+            authority: settings.authority,
+            upstream_tls: settings.upstream_tls,
+            upstreams: Upstreams::default(),
             names: Mutex::default(),
         }
     }

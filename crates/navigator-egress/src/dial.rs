@@ -60,7 +60,7 @@ pub enum DialError {
 }
 
 /// Addresses that passed the check, in the order in which they are tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckedAddresses(Vec<IpAddr>);
 
 impl CheckedAddresses {

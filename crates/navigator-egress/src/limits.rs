@@ -54,3 +54,27 @@ pub const MAX_ENVIRON: usize = 2 * 1024 * 1024;
 pub const MAX_CMDLINE: usize = 16 * 1024;
 /// How long accepting pauses after it failed (out of descriptors or memory).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Hosts whose certificate is kept (about 2 KiB each); making one again costs a signature.
+pub const MAX_LEAVES: usize = 512;
+/// A TLS handshake as a whole, on either side.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(15);
+/// Requests that one HTTP/2 client connection has open at once.
+pub const MAX_STREAMS: u32 = 128;
+/// Requests that an HTTP/2 client opened and cancelled before they were looked at (rapid reset).
+pub const MAX_PENDING_RESETS: usize = 32;
+/// Streams that an HTTP/2 client made us reset before its connection is closed.
+pub const MAX_LOCAL_RESETS: usize = 256;
+/// Bytes in flight that one HTTP/2 stream may have, and one connection: bounds what is held for a slow reader.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+/// See [`STREAM_WINDOW`].
+pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// A pause after which an HTTP/2 peer is asked whether it is still there.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long that answer may take.
+pub const PING_DEADLINE: Duration = Duration::from_secs(20);
+/// Idle upstream connections that are kept for the next request, over all servers.
+pub const MAX_IDLE_UPSTREAMS: usize = 64;
+/// An idle upstream connection is not used again after this; servers close theirs at about a minute.
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
+/// Longest text frame of a WebSocket.
+pub const MAX_TEXT_FRAME: u64 = 16 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! The explicit proxy on port 3128: `CONNECT` and absolute-form HTTP.
+//! The explicit proxy on port 3128: `CONNECT`, absolute-form HTTP, and SOCKS5.
 //!
 //! A request is parsed once and what is forwarded is written anew, so two parsers never disagree
 //! about the same bytes. Each request is identified and decided on its own, also on a connection
@@ -6,36 +6,41 @@
 
 mod connect;
 mod forward;
+mod socks;
 mod target;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body_util::{Either, Full};
+use http::{Method, Request};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use navigator_policy::{Authority, Host};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use crate::authorise::{Identified, Judge};
-use crate::intent::ClientSocket;
-use crate::limits::{HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS};
-
-/// What goes back to the client: our own words, or the upstream's stream.
-type Answer = Response<Either<Full<Bytes>, Incoming>>;
+use crate::authorise::{Identified, Judge, Permit};
+use crate::intent::{Adapter, ClientSocket, EgressIntent};
+use crate::limits::{HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_TEXT_FRAME, TUNNEL_IDLE};
+use crate::registry::Registration;
+use crate::relay::{Answer, Switching, websocket};
 
 /// One client connection of the proxy.
 struct Client {
     judge: Arc<Judge>,
     socket: ClientSocket,
     caller: Identified,
-    upstream: forward::Kept,
+    switching: Switching,
+    /// By what right the last absolute-form request went out, and what ends this connection with it.
+    held: Mutex<Option<Registration>>,
+    ended: CancellationToken,
 }
 
 /// Serves one client of the proxy to its end, including a tunnel that it turns into.
@@ -47,9 +52,26 @@ pub(crate) async fn serve(
     stream.set_nodelay(true)?;
     let socket = ClientSocket { client: from, wanted: stream.local_addr()? };
     let caller = judge.identify(&socket).await;
-    let client = Client { judge, socket, caller, upstream: forward::Kept::default() };
+    let client = Client {
+        judge,
+        socket,
+        caller,
+        switching: Switching::default(),
+        held: Mutex::default(),
+        ended: CancellationToken::new(),
+    };
+    let mut first = [0];
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    match timeout(HEAD_DEADLINE, stream.peek(&mut first)).await.map_err(late)?? {
+        0 => Ok(()),
+        _ if first[0] == socks::VERSION => socks::serve(&client, stream).await,
+        _ => serve_http(&client, stream).await,
+    }
+}
+
+async fn serve_http(client: &Client, stream: TcpStream) -> io::Result<()> {
     let (open, opened) = oneshot::channel();
-    let open = std::sync::Mutex::new(Some(open));
+    let open = Mutex::new(Some(open));
     let service = service_fn(|request| client.answer(request, &open));
     let mut builder = http1::Builder::new();
     builder
@@ -60,21 +82,24 @@ pub(crate) async fn serve(
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .auto_date_header(false);
-    builder
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await
-        .map_err(io::Error::other)?;
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let Some(served) = client.ended.run_until_cancelled(connection).await else { return Ok(()) };
+    served.map_err(io::Error::other)?;
     drop(open);
-    match opened.await {
-        Ok(tunnel) => connect::carry_on(tunnel, &client.judge).await,
-        Err(_) => Ok(()),
+    if let Ok(tunnel) = opened.await {
+        return connect::carry_on(tunnel, &client.judge).await;
+    }
+    let Some(switched) = client.switching.take() else { return Ok(()) };
+    let carried = websocket::carry(switched, MAX_TEXT_FRAME, TUNNEL_IDLE);
+    match client.ended.run_until_cancelled(carried).await {
+        Some(carried) => carried.map_err(io::Error::other),
+        None => Ok(()),
     }
 }
 
 /// Where a `CONNECT` that was answered leaves its tunnel; taken by the first one, the last
 /// request that a connection can carry.
-type Opening = std::sync::Mutex<Option<oneshot::Sender<connect::Tunnel>>>;
+type Opening = Mutex<Option<oneshot::Sender<connect::Tunnel>>>;
 
 impl Client {
     async fn answer(
@@ -86,5 +111,20 @@ impl Client {
             return Ok(connect::answer(self, request, open).await.map(Either::Left));
         }
         Ok(forward::answer(self, request).await)
+    }
+
+    /// The wish that a target expresses; a synthetic address stands for its name here as well.
+    fn intent(&self, target: Authority, adapter: Adapter) -> EgressIntent {
+        let host = match target.host {
+            Host::Address(address) => self.judge.context().host_of(address),
+            Host::Name(name) => Host::Name(name),
+        };
+        EgressIntent { socket: self.socket, host, port: target.port, adapter }
+    }
+
+    /// Ends this connection when the right to its newest request ends.
+    fn hold(&self, permit: &Permit) {
+        let registration = self.judge.register_until(permit, self.ended.clone());
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(registration);
     }
 }

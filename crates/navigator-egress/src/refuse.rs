@@ -98,6 +98,10 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn of(intent: &EgressIntent, reason: Reason, detail: String) -> Refusal {
+        Refusal::to(&intent.host, intent.port, reason, detail)
+    }
+
+    pub(crate) fn to(host: &Host, port: u16, reason: Reason, detail: String) -> Refusal {
         Refusal {
             policy: None,
             rule: None,
@@ -105,8 +109,8 @@ impl Refusal {
             detail,
             how: None,
             suggestion: None,
-            host: intent.host.clone(),
-            port: intent.port,
+            host: host.clone(),
+            port,
             program: None,
         }
     }
@@ -178,6 +182,14 @@ pub enum UpstreamFailureKind {
 }
 
 impl UpstreamFailure {
+    pub(crate) fn failed(detail: String) -> UpstreamFailure {
+        UpstreamFailure { kind: UpstreamFailureKind::Failed, detail }
+    }
+
+    pub(crate) fn deadline(detail: String) -> UpstreamFailure {
+        UpstreamFailure { kind: UpstreamFailureKind::Deadline, detail }
+    }
+
     pub(crate) fn unresolved(error: &ResolveError) -> UpstreamFailure {
         let kind = match error {
             ResolveError::Deadline { .. } => UpstreamFailureKind::Deadline,

@@ -35,9 +35,8 @@ pub struct Registration {
 }
 
 impl Registry {
-    /// Notes an open connection.
-    pub fn register(self: &Arc<Self>, right: Arc<Right>) -> Registration {
-        let ended = CancellationToken::new();
+    /// Notes an open connection, which `ended` ends.
+    pub fn register(self: &Arc<Self>, right: Arc<Right>, ended: CancellationToken) -> Registration {
         let mut table = self.lock();
         let number = table.next;
         table.next += 1;

@@ -3,15 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 
-use crate::authorise::{Judge, Verdict};
-use crate::dial;
+use crate::authorise::Judge;
 use crate::intent::{Adapter, ClientSocket, EgressIntent};
-use crate::limits::TUNNEL_IDLE;
-use crate::tunnel::{Carriage, carry};
+use crate::reach::{NotReached, reach, reset};
 
 /// Serves one captured connection.
 pub(crate) async fn serve(
@@ -28,33 +26,13 @@ pub(crate) async fn serve(
         adapter: Adapter::Transparent,
     };
     let caller = judge.identify(&intent.socket).await;
-    let permit = match judge.authorise(&intent, &caller).await {
-        Verdict::Connect(permit) => permit,
-        Verdict::Refuse(_) | Verdict::Unreachable(_) => return reset(client),
-    };
-    let registration = judge.register(&permit);
-    let right = &permit.right;
-    let mut upstream = match dial::connect(&right.host, right.port, &right.addresses).await {
-        Ok(upstream) => upstream,
-        Err(error) => {
-            tracing::debug!(%error, "captured connection was not made");
-            return reset(client);
+    match reach(&judge, &intent, &caller).await {
+        Ok(beyond) => beyond.carry(client, Bytes::new(), &judge).await,
+        Err(not_reached) => {
+            if let NotReached::Undialled(error) = not_reached {
+                tracing::debug!(%error, "captured connection was not made");
+            }
+            reset(client)
         }
-    };
-    let context = judge.context();
-    let carriage =
-        Carriage { pipes: &context.pipes, idle: TUNNEL_IDLE, ended: registration.ended() };
-    if let Err(error) = carry(&client, &mut upstream, &[], &carriage).await {
-        tracing::debug!(%error, host = %right.host, "captured connection ended");
-        return reset(client);
     }
-    Ok(())
-}
-
-/// Closes with a reset (`SO_LINGER` of zero, `socket(7)`): the program sees a refusal, not an
-/// empty answer.
-fn reset(client: TcpStream) -> io::Result<()> {
-    rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO))?;
-    drop(client);
-    Ok(())
 }

@@ -82,7 +82,7 @@ pub async fn carry(
 }
 
 /// Looks at the count once per period, so that moving bytes never touches a timer.
-async fn silence(moved: &AtomicU64, period: Duration) {
+pub(crate) async fn silence(moved: &AtomicU64, period: Duration) {
     let mut before = moved.load(Ordering::Relaxed);
     loop {
         tokio::time::sleep(period).await;

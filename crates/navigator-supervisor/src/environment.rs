@@ -64,6 +64,9 @@ pub(crate) fn build(request: &Request, user: &User) -> BTreeMap<String, String> 
         }
         set("NO_PROXY", NO_PROXY);
         set("no_proxy", NO_PROXY);
+        for (name, path) in crate::trust::variables() {
+            set(&name, &path);
+        }
     }
     env.extend(request.env.clone());
     env

@@ -12,6 +12,7 @@ mod plan;
 mod request;
 mod start;
 mod terminal;
+mod trust;
 mod users;
 
 pub use audit_log::{AuditError, DistinctDenial};
@@ -23,4 +24,5 @@ pub use navigator_isolation::{
 pub use plan::PlanError;
 pub use request::{Request, TerminalChoice};
 pub use start::{Started, StartupError, start};
+pub use trust::TrustError;
 pub use users::UserError;

@@ -33,6 +33,8 @@ pub struct Request {
     pub limits: Limits,
     /// Bytes that may be written in the sandbox.
     pub disk_bytes: Option<u64>,
+    /// PEM files of certificate authorities to trust besides the system's, for inspected connections.
+    pub upstream_ca: Vec<PathBuf>,
     /// Where decisions are recorded.
     pub audit_file: PathBuf,
     /// Whether the command gets a terminal.

@@ -13,6 +13,7 @@ use crate::audit_log::{AuditError, AuditLog, Line};
 use crate::plan::{self, Plan, PlanError};
 use crate::request::Request;
 use crate::terminal;
+use crate::trust::{Trust, TrustError};
 
 /// A sandbox that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum StartupError {
     /// A limit cannot be enforced here.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// Certificate authorities.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The audit file cannot be written.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -54,7 +58,12 @@ pub struct Started {
 
 /// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
 pub fn start(request: &Request) -> Result<Started, StartupError> {
-    let Plan { spec, mut process } = plan::plan(request)?;
+    let Plan { mut spec, mut process } = plan::plan(request)?;
+    let trust = match request.policy.mode() {
+        NetworkMode::Block => None,
+        NetworkMode::Proxy => Some(Trust::new(&request.name, &request.upstream_ca)?),
+    };
+    spec.files.extend(trust.iter().flat_map(Trust::files));
     let (stdio, size) = terminal::wiring(request.terminal);
     (process.stdio, process.terminal) = (stdio, size);
     let audit = Arc::new(AuditLog::open(&request.audit_file)?);
@@ -72,11 +81,20 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     let id = uuid::Uuid::now_v7().to_string();
     let mut sandbox = starting.ready()?;
     let opened = sandbox.take_opened().ok_or(StartupError::Sockets { missing: "everything" })?;
-    let egress = match request.policy.mode() {
-        NetworkMode::Block => None,
-        NetworkMode::Proxy => {
+    let egress = match trust {
+        None => None,
+        Some(trust) => {
             let label = SandboxLabel { id: id.clone(), name: request.name.clone() };
-            Some(egress(request, label, opened, read_only, Arc::clone(&audit))?)
+            let audit = Arc::clone(&audit);
+            Some(egress(request, opened, |policy| EgressSettings {
+                policy,
+                audit,
+                resolver: Arc::new(SystemResolver::default()),
+                sandbox: label,
+                read_only,
+                authority: trust.authority,
+                upstream_tls: trust.upstream,
+            })?)
         }
     };
     audit.begin(&Line::Start {
@@ -133,21 +151,13 @@ impl Started {
 
 fn egress(
     request: &Request,
-    label: SandboxLabel,
     opened: Opened,
-    read_only: Vec<String>,
-    audit: Arc<AuditLog>,
+    settings: impl FnOnce(CompiledPolicy) -> EgressSettings,
 ) -> Result<(Ways, Arc<EgressContext>), StartupError> {
     let resolve = |path: &str| real_path(&opened.root_dir, path);
     let policy = CompiledPolicy::compile(&request.policy, &resolve);
-    let settings = EgressSettings {
-        policy,
-        audit,
-        resolver: Arc::new(SystemResolver::default()),
-        sandbox: label,
-        read_only,
-    };
-    Ok((ways(opened)?, Arc::new(EgressContext::new(settings))))
+    let context = EgressContext::new(settings(policy));
+    Ok((ways(opened)?, Arc::new(context)))
 }
 
 /// The path without links inside the sandbox, when it differs from the one given.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use navigator_policy::Policy;
 use navigator_supervisor::{
     ExitStatus, FollowError, LaunchError, Limits, Outcome, Request, RootView, StartError,
-    StartupError, TerminalChoice, Verdict, start,
+    StartupError, TerminalChoice, TrustError, Verdict, start,
 };
 
 use crate::output::Format;
@@ -57,6 +57,10 @@ pub struct RunArgs {
     /// Use this directory as root filesystem instead of the system's own directories
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+
+    /// Trust the certificate authorities in this PEM file as well as the system's, when TLS is inspected
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Vec<PathBuf>,
 
     /// Record decisions in this file [default: audit.jsonl in the state directory]
     #[arg(long, value_name = "FILE")]
@@ -123,7 +127,9 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Argument(_) | Self::Policy(_) => 2,
-            Self::Startup(StartupError::Plan(_)) => 2,
+            Self::Startup(StartupError::Plan(_) | StartupError::Trust(TrustError::Upstream(_))) => {
+                2
+            }
             Self::Startup(StartupError::Launch(LaunchError::RootUser)) => 2,
             Self::Startup(_) | Self::Follow(_) => 125,
             Self::Program { source, .. } => match source {
@@ -145,6 +151,9 @@ impl RunError {
             Self::Startup(StartupError::Launch(
                 LaunchError::Namespaces { .. } | LaunchError::Ids { .. },
             )) => Some("run `navigator doctor`".into()),
+            Self::Startup(StartupError::Trust(TrustError::Upstream(_))) => {
+                Some("name a readable PEM file of certificates with --upstream-ca FILE".into())
+            }
             Self::Program { source: StartError::NotFound, .. } => Some(
                 "the program must be in a directory that the policy lists; \
                  mount others with --mount"
@@ -212,6 +221,7 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
         timeout: args.timeout,
         limits: Limits { memory_bytes: args.memory, cpus: args.cpus, processes: args.pids },
         disk_bytes: args.disk,
+        upstream_ca: args.upstream_ca.clone(),
         audit_file: args.audit.clone().unwrap_or_else(audit_file),
         terminal: match (args.tty, args.no_tty) {
             (true, _) => TerminalChoice::Always,

@@ -1,10 +1,48 @@
 //! What the policy says about every program that holds a connection.
 
-use navigator_policy::{Caller, CompiledPolicy, Decision, DenialReason, Destination, Grant, Host};
+use navigator_policy::{
+    Caller, CompiledPolicy, Decision, DenialReason, Destination, Grant, Host, Protocol, TlsMode,
+};
 
 use crate::identity::Program;
 use crate::intent::EgressIntent;
 use crate::refuse::{Reason, Refusal};
+
+/// How the requests of a connection are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspection {
+    /// What the first bytes must be.
+    pub wire: Wire,
+    /// Whether every request must be a gRPC call.
+    pub calls: bool,
+}
+
+/// What carries the requests of an inspected connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// HTTP without TLS.
+    Plain,
+    /// TLS that ends here.
+    Tls,
+}
+
+/// How a connection by these grants is looked at; not at all when no program's endpoint asks for it. SQL is
+/// recorded as a connection: its statements are not read.
+pub(super) fn inspection(grants: &[Grant<'_>]) -> Option<Inspection> {
+    let inspected = |grant: &&Grant<'_>| {
+        [Protocol::Rest, Protocol::Websocket, Protocol::Grpc].iter().any(|kind| grant.speaks(*kind))
+    };
+    let mut inspected = grants.iter().filter(inspected).peekable();
+    inspected.peek()?;
+    let mut inspection = Inspection { wire: Wire::Plain, calls: false };
+    for grant in inspected {
+        if grant.tls() == Some(TlsMode::Terminate) {
+            inspection.wire = Wire::Tls;
+        }
+        inspection.calls |= !grant.speaks(Protocol::Rest) && !grant.speaks(Protocol::Websocket);
+    }
+    Some(inspection)
+}
 
 /// What a program was refused for, before it is tied to an intent.
 #[derive(Debug, Default)]
@@ -22,6 +60,11 @@ impl Lost {
     /// The policy allows the destination, but not the addresses that it leads to.
     pub(super) fn address() -> Lost {
         Lost { reason: Reason::Address, ..Lost::default() }
+    }
+
+    /// The policy looks at requests that this connection carries unseen.
+    pub(super) fn inspection() -> Lost {
+        Lost { reason: Reason::Inspection, ..Lost::default() }
     }
 }
 
@@ -58,12 +101,11 @@ pub(super) fn grants_of<'p>(
         let caller =
             Caller { executable: &program.executable, ancestors: &ancestors, scripts: &scripts };
         match policy.decide(&caller, &Destination { host, port }) {
-            Decision::Tunnel(grant) => {
+            Decision::Tunnel(grant) | Decision::Inspect(grant) => {
                 if !grants.contains(&grant) {
                     grants.push(grant);
                 }
             }
-            Decision::Inspect(grant) => return Err(Box::new(needs_inspection(&grant, program))),
             Decision::Inference => return Err(Box::new(needs_inference(program))),
             Decision::Deny(denial) => {
                 return Err(Box::new(Lost {
@@ -81,22 +123,6 @@ pub(super) fn grants_of<'p>(
     Ok(grants)
 }
 
-fn needs_inspection(grant: &Grant<'_>, program: &Program) -> Lost {
-    Lost {
-        reason: Reason::Inspection,
-        policy: Some(grant.policy_name().to_owned()),
-        rule: Some(grant.rule().to_owned()),
-        detail: format!(
-            "the endpoint {} sets `protocol`, so its requests must be inspected; this version \
-             cannot inspect requests and does not let them pass uninspected",
-            grant.rule()
-        ),
-        how: Some("remove `protocol` from the endpoint to allow an opaque tunnel".to_owned()),
-        suggestion: None,
-        program: Some(program.executable.to_string()),
-    }
-}
-
 fn needs_inference(program: &Program) -> Lost {
     Lost {
         reason: Reason::Inference,
@@ -107,7 +133,7 @@ fn needs_inference(program: &Program) -> Lost {
     }
 }
 
-fn reason_of(reason: DenialReason) -> Reason {
+pub(super) fn reason_of(reason: DenialReason) -> Reason {
     match reason {
         DenialReason::Host => Reason::Host,
         DenialReason::Port => Reason::Port,

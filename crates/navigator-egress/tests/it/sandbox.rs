@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use navigator_egress::tls::{Authority, UpstreamTls};
 use navigator_egress::{
     AuditRecord, AuditSink, EgressContext, EgressSettings, Resolve, ResolveError, SandboxLabel,
     TcpWay, Ways, serve,
@@ -123,6 +124,8 @@ impl Sandbox {
             audit: records.clone(),
             resolver: Arc::new(Names),
             sandbox: SandboxLabel { id: "1".into(), name: "test".into() },
+            authority: Authority::new("test").unwrap(),
+            upstream_tls: UpstreamTls::default(),
             // The last are those that cargo puts into the environment of a test.
             read_only: ["/usr", "/lib"]
                 .into_iter()

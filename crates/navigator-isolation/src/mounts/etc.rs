@@ -1,8 +1,11 @@
 //! `/etc` in the sandbox: the root filesystem's, with the sandbox's own users, hosts and resolver on top.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
@@ -27,38 +30,51 @@ pub(super) fn populate(
         None => PathBuf::from("/etc"),
     };
     tree.file(&hidden.join("canary"), b"not for the sandbox\n", 0o444)?;
-    for (name, content) in own_files(spec) {
-        tree.file(&place.join(name), content.as_bytes(), 0o644)?;
-    }
-    for file in spec.files.iter().filter(|file| file.path.starts_with("/etc")) {
-        let below = file.path.strip_prefix("/etc").unwrap_or(&file.path);
-        tree.file(&place.join(below), &file.content, 0o644)?;
+    for (path, content) in ours(spec) {
+        let below = path.strip_prefix("/etc").unwrap_or(&path);
+        tree.file(&place.join(below), &content, 0o644)?;
     }
     let Some(lower) = lower else { return Ok(()) };
     match overlay(lower) {
         Ok(mount) => tree.attach_directory(&mount, Path::new("/etc")),
         // Where something is mounted below `/etc` already, as in most containers, the kernel does not let a user
-        // namespace look at it without that, so our files are mounted over the others one by one.
-        Err(Errno::INVAL) => cover(tree, lower, &place),
+        // namespace look at it without that, so the others are mounted beside our files one by one.
+        Err(Errno::INVAL) => compose(tree, spec, lower),
         Err(error) => Err(at("put the sandbox's own files over", Path::new("/etc"))(error)),
     }
 }
 
-/// Mounts `/etc` with everything below it, and each of our files over the one that it replaces.
-fn cover(tree: &Tree, lower: &OwnedFd, place: &Path) -> Result<(), MountError> {
+/// Makes `/etc` of our files and a mount of each other entry of the root filesystem's.
+fn compose(tree: &Tree, spec: &SandboxSpec, lower: &OwnedFd) -> Result<(), MountError> {
     let etc = Path::new("/etc");
-    let mount = super::clone_fd(lower).map_err(at("open", etc))?;
-    super::restrict(mount.as_fd(), Access::ReadOnly, etc)?;
-    tree.attach_directory(&mount, etc)?;
-    for name in OWN {
-        let own = tree.open(&place.join(name)).map_err(at("open", &place.join(name)))?;
-        let own = super::clone_fd(&own).map_err(at("open", &place.join(name)))?;
-        super::restrict(own.as_fd(), Access::ReadOnly, &place.join(name))?;
-        match tree.open(&etc.join(name)) {
-            Ok(_) => tree.attach(&own, &etc.join(name))?,
-            // Nothing to hide there, and programs do without these.
-            Err(Errno::NOENT) if ["hostname", "nsswitch.conf"].contains(&name) => {}
-            Err(error) => return Err(at("cover", &etc.join(name))(error)),
+    for (path, content) in ours(spec) {
+        tree.file(&path, &content, 0o644)?;
+    }
+    let mut buffer = Vec::with_capacity(8192);
+    let list = rustix::fs::openat(lower, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(at("list", etc))?;
+    let mut entries = RawDir::new(&list, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(at("list", etc))?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let path = etc.join(name);
+        let covered = tree.open(&path).is_ok();
+        match entry.file_type() {
+            _ if covered || name == "." || name == ".." => {}
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(lower, entry.file_name(), vec![])
+                    .map_err(at("read the link", &path))?;
+                tree.symlink(&path, Path::new(OsStr::from_bytes(target.to_bytes())))?;
+            }
+            FileType::Directory | FileType::RegularFile => {
+                let source = super::tree::open_beneath(lower.as_fd(), Path::new(name))
+                    .map_err(at("open", &path))?;
+                let mount = super::clone_fd(&source).map_err(at("open", &path))?;
+                super::restrict(mount.as_fd(), Access::ReadOnly, &path)?;
+                tree.attach(&mount, &path)?;
+            }
+            // Sockets, pipes and devices are nothing that configuration needs.
+            _ => {}
         }
     }
     Ok(())
@@ -84,6 +100,13 @@ pub(super) fn rules() -> impl Iterator<Item = (PathBuf, Access)> {
     let own = OWN.iter().map(|name| Path::new("/etc").join(name));
     let more = ["/etc/navigator-tls", "/etc/navigator"].map(PathBuf::from);
     own.chain(more).map(|path| (path, Access::ReadOnly))
+}
+
+/// All of our files below `/etc`.
+fn ours(spec: &SandboxSpec) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+    let own = own_files(spec).map(|(name, text)| (Path::new("/etc").join(name), text.into_bytes()));
+    let asked = spec.files.iter().filter(|file| file.path.starts_with("/etc"));
+    own.into_iter().chain(asked.map(|file| (file.path.clone(), file.content.clone())))
 }
 
 fn own_files(spec: &SandboxSpec) -> [(&'static str, String); 6] {

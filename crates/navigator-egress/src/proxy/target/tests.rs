@@ -1,4 +1,4 @@
-use http::header::HeaderValue;
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,7 +18,8 @@ fn connect(uri: &str, host: Option<&str>) -> Result<String, TargetError> {
 
 fn absolute(uri: &str, host: Option<&str>) -> Result<String, TargetError> {
     let uri: Uri = uri.parse().map_err(|_| TargetError::NotAbsolute)?;
-    of_absolute(&uri, &headers(host)).map(|target| host_header(&target))
+    of_absolute(&uri, &headers(host))
+        .map(|target| head::host_header(&target.host, target.port, HTTP_PORT))
 }
 
 #[test]
@@ -82,11 +83,14 @@ fn a_repeated_host_or_length_is_refused() {
     let uri: Uri = "http://pypi.org/".parse().unwrap();
     let mut twice = headers(Some("pypi.org"));
     twice.append(HOST, HeaderValue::from_static("pypi.org"));
-    assert!(matches!(of_absolute(&uri, &twice), Err(TargetError::RepeatedHost)));
+    assert!(matches!(of_absolute(&uri, &twice), Err(TargetError::Head(HeadError::RepeatedHost))));
     let mut framed = headers(None);
     framed.insert(CONTENT_LENGTH, HeaderValue::from_static("1"));
     framed.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    assert!(matches!(of_absolute(&uri, &framed), Err(TargetError::Framing)));
+    assert!(matches!(of_absolute(&uri, &framed), Err(TargetError::Head(HeadError::Framing))));
+    let mut coded = headers(None);
+    coded.insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip, chunked"));
+    assert!(matches!(of_absolute(&uri, &coded), Err(TargetError::Head(HeadError::Framing))));
 }
 
 proptest! {

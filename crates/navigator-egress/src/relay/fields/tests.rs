@@ -29,3 +29,24 @@ fn connection_cannot_remove_what_frames_or_names_the_request() {
     strip(&mut headers);
     assert!(headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::HOST));
 }
+
+#[test]
+fn trailers_are_the_only_coding_that_is_asked_for() {
+    let asks = |value: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::TE, HeaderValue::from_static(value));
+        asks_for_trailers(&headers)
+    };
+    assert!(asks("trailers") && asks("gzip, Trailers"));
+    assert!(!asks("gzip") && !asks("trailersx"));
+}
+
+#[test]
+fn split_cookies_become_one_field() {
+    let mut headers = HeaderMap::new();
+    headers.append(header::COOKIE, HeaderValue::from_static("a=1"));
+    headers.append(header::COOKIE, HeaderValue::from_static("b=2"));
+    join_cookies(&mut headers);
+    let all: Vec<_> = headers.get_all(header::COOKIE).iter().collect();
+    assert_eq!(all, ["a=1; b=2"]);
+}

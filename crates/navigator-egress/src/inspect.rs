@@ -1,0 +1,156 @@
+//! An inspected connection: its first bytes must be those of the declared protocol, TLS ends here, and each request
+//! is decided on its own.
+
+mod accept;
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::Request;
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::authorise::{Inspection, Judge, Permit, Right};
+use crate::limits::{
+    CONNECTION_WINDOW, HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_LOCAL_RESETS, MAX_PENDING_RESETS,
+    MAX_STREAMS, MAX_TEXT_FRAME, PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW, TUNNEL_IDLE,
+};
+use crate::relay::{self, Answer, Switching, judging, websocket};
+use crate::rewind::Rewind;
+
+use accept::{Accepted, Spoken};
+
+/// One inspected connection.
+struct Inspected {
+    judge: Arc<Judge>,
+    right: Arc<Right>,
+    inspection: Inspection,
+    switching: Switching,
+    /// Cancelled by a refusal: the connection ends after its response.
+    closing: CancellationToken,
+}
+
+/// Serves an inspected connection to its end, or until its right ends.
+pub(crate) async fn serve<S>(
+    stream: Rewind<S>,
+    permit: &Permit,
+    inspection: Inspection,
+    judge: &Arc<Judge>,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let registration = judge.register(permit);
+    let inspected = Arc::new(Inspected {
+        judge: judge.clone(),
+        right: permit.right.clone(),
+        inspection,
+        switching: Switching::default(),
+        closing: CancellationToken::new(),
+    });
+    let served = registration.ended().run_until_cancelled(inspected.accept(stream)).await;
+    served.unwrap_or_else(|| Err(io::Error::other("the right to the connection ended")))
+}
+
+impl Inspected {
+    async fn accept<S>(self: Arc<Self>, stream: Rewind<S>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let authority = &self.judge.context().authority;
+        let wire = self.inspection.wire;
+        match accept::accept(stream, &self.right.host, wire, authority).await? {
+            Accepted::Plain(stream, spoken) => self.requests(stream, spoken).await,
+            Accepted::Tls(stream, spoken) => self.requests(*stream, spoken).await,
+            Accepted::Nothing => Ok(()),
+            Accepted::Refused(reason, detail) => {
+                let refusal = self.judge.refuse_unread(&self.right, reason, detail, None);
+                Err(io::Error::other(refusal.detail))
+            }
+        }
+    }
+
+    async fn requests<S>(self: Arc<Self>, stream: S, spoken: Spoken) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match spoken {
+            Spoken::Http1 => self.http1(stream).await,
+            Spoken::Http2 => self.http2(stream).await,
+        }
+    }
+
+    async fn http1<S>(self: Arc<Self>, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service =
+            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+        let mut builder = http1::Builder::new();
+        builder
+            // A client may close its sending side and still wait for the answer.
+            .half_close(true)
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .auto_date_header(false);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        connection.await.map_err(io::Error::other)?;
+        let Some(switched) = self.switching.take() else { return Ok(()) };
+        websocket::carry(switched, MAX_TEXT_FRAME, TUNNEL_IDLE).await.map_err(io::Error::other)
+    }
+
+    async fn http2<S>(self: Arc<Self>, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let closing = self.closing.clone();
+        let service = service_fn(move |request| {
+            let inspected = self.clone();
+            async move { Ok::<_, Infallible>(inspected.answer(request).await) }
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+            .max_header_list_size(MAX_HEAD as u32)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(STREAM_WINDOW as usize)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_DEADLINE)
+            .auto_date_header(false);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => return ended.map_err(io::Error::other),
+            () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await.map_err(io::Error::other)
+    }
+
+    /// One request: ask the policy, send it on.
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (judge, right) = (&self.judge, &self.right);
+        let forwarded = match judging::judge(judge, right, self.inspection, &request) {
+            Ok(forwarded) => forwarded,
+            Err(refused) => {
+                self.closing.cancel();
+                return (*refused).map(Either::Left);
+            }
+        };
+        let (context, wire) = (judge.context(), self.inspection.wire);
+        relay::forward(context, right, wire, request, &forwarded, &self.switching)
+            .await
+            .unwrap_or_else(|failure| failure.response().map(Either::Left))
+    }
+}

@@ -1,0 +1,264 @@
+//! One request to a server and its response, over a kept connection or a new one.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use navigator_policy::RequestKind;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::reading::{Forwarded, default_port};
+use super::upstreams::Key;
+use crate::authorise::{Right, Wire};
+use crate::context::EgressContext;
+use crate::dial;
+use crate::head;
+use crate::limits::{
+    CONNECTION_WINDOW, MAX_HEAD, MAX_HEADERS, PING_DEADLINE, PING_INTERVAL, RESPONSE_HEAD_DEADLINE,
+    STREAM_WINDOW,
+};
+use crate::refuse::UpstreamFailure;
+use crate::tls::Alpn;
+
+/// A server that a request may go to.
+pub(super) struct Origin<'a> {
+    pub(super) context: &'a EgressContext,
+    pub(super) right: &'a Right,
+    pub(super) wire: Wire,
+}
+
+/// A new connection, ready for requests.
+enum Opened {
+    Http1(http1::SendRequest<Incoming>),
+    Http2(http2::SendRequest<Incoming>),
+}
+
+/// Which versions may be spoken to a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    Http1,
+    Http2,
+    Either,
+}
+
+/// A request that got no response.
+enum Unsent {
+    /// No byte of it was sent, so it can be sent elsewhere.
+    HandedBack(Box<Request<Incoming>>),
+    Lost(UpstreamFailure),
+}
+
+impl Origin<'_> {
+    /// Sends over a kept connection, else over a new one. A request that a kept connection handed back unsent is
+    /// sent once more.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Incoming>,
+        asked: &Forwarded,
+        client: Version,
+    ) -> Result<Response<Incoming>, UpstreamFailure> {
+        let versions = self.versions(asked, client);
+        let upstreams = &self.context.upstreams;
+        let key = Key { host: self.right.host.clone(), port: self.right.port, wire: self.wire };
+        if versions != Versions::Http1
+            && let Some(mut shared) = upstreams.shared(&key, self.right)
+        {
+            let sent = shared.try_send_request(self.http2(request, asked)?);
+            match outcome(sent).await {
+                Ok(response) => return Ok(response),
+                Err(Unsent::Lost(failure)) => return Err(failure),
+                Err(Unsent::HandedBack(unsent)) => request = *unsent,
+            }
+            upstreams.forget_shared(&key);
+        }
+        while versions != Versions::Http2
+            && let Some((peer, mut kept)) = upstreams.take(&key, self.right)
+        {
+            let sent = kept.try_send_request(self.http1(request, asked)?);
+            match outcome(sent).await {
+                Ok(response) => {
+                    upstreams.keep(key, peer, kept);
+                    return Ok(response);
+                }
+                Err(Unsent::Lost(failure)) => return Err(failure),
+                Err(Unsent::HandedBack(unsent)) => request = *unsent,
+            }
+        }
+        let (peer, opened) = self.open(versions).await?;
+        let sent = match opened {
+            Opened::Http1(mut sender) => {
+                let sent = sender.try_send_request(self.http1(request, asked)?);
+                let sent = outcome(sent).await;
+                if sent.is_ok() && asked.kind == RequestKind::Plain {
+                    upstreams.keep(key, peer, sender);
+                }
+                sent
+            }
+            Opened::Http2(mut sender) => {
+                upstreams.share(key, peer, sender.clone());
+                outcome(sender.try_send_request(self.http2(request, asked)?)).await
+            }
+        };
+        sent.map_err(|unsent| match unsent {
+            Unsent::Lost(failure) => failure,
+            Unsent::HandedBack(_) => {
+                UpstreamFailure::failed("the server closed the connection at once".to_owned())
+            }
+        })
+    }
+
+    /// What a client speaks is spoken to the server where both know it. A WebSocket needs HTTP/1.1.
+    fn versions(&self, asked: &Forwarded, client: Version) -> Versions {
+        match (asked.kind, client, self.wire) {
+            (RequestKind::WebSocket, _, _) => Versions::Http1,
+            (RequestKind::Plain, Version::HTTP_2, Wire::Tls) => Versions::Either,
+            (RequestKind::Plain, Version::HTTP_2, Wire::Plain) => Versions::Http2,
+            (RequestKind::Plain, _, _) => Versions::Http1,
+        }
+    }
+
+    async fn open(&self, versions: Versions) -> Result<(IpAddr, Opened), UpstreamFailure> {
+        let Right { host, port, addresses, .. } = self.right;
+        let stream = dial::connect(host, *port, addresses)
+            .await
+            .map_err(|error| UpstreamFailure::unreached(&error))?;
+        let peer = stream
+            .peer_addr()
+            .map_err(|error| UpstreamFailure::failed(format!("failed to connect: {error}")))?
+            .ip()
+            .to_canonical();
+        let opened = match (self.wire, versions) {
+            (Wire::Plain, Versions::Http2) => speak_http2(stream).await?,
+            (Wire::Plain, Versions::Http1 | Versions::Either) => speak_http1(stream).await?,
+            (Wire::Tls, versions) => self.handshake(stream, versions).await?,
+        };
+        Ok((peer, opened))
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        versions: Versions,
+    ) -> Result<Opened, UpstreamFailure> {
+        let alpn = match versions {
+            Versions::Http1 => Alpn::Http1,
+            Versions::Http2 | Versions::Either => Alpn::Http2OrHttp1,
+        };
+        let tls = self.context.upstream_tls.connect(stream, &self.right.host, alpn).await?;
+        if tls.http2 { speak_http2(tls.stream).await } else { speak_http1(tls.stream).await }
+    }
+
+    /// Origin form with one `Host` (RFC 9112 section 3.2).
+    fn http1(
+        &self,
+        mut request: Request<Incoming>,
+        asked: &Forwarded,
+    ) -> Result<Request<Incoming>, UpstreamFailure> {
+        let host = HeaderValue::from_str(&self.name()).map_err(unwritable)?;
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = Uri::from(target(asked)?);
+        *request.version_mut() = Version::HTTP_11;
+        Ok(request)
+    }
+
+    /// Scheme and authority instead of `Host` (RFC 9113 section 8.3.1).
+    fn http2(
+        &self,
+        mut request: Request<Incoming>,
+        asked: &Forwarded,
+    ) -> Result<Request<Incoming>, UpstreamFailure> {
+        request.headers_mut().remove(HOST);
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(match self.wire {
+            Wire::Plain => Scheme::HTTP,
+            Wire::Tls => Scheme::HTTPS,
+        });
+        parts.authority = Some(self.name().parse::<Authority>().map_err(unwritable)?);
+        parts.path_and_query = Some(target(asked)?);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(unwritable)?;
+        *request.version_mut() = Version::HTTP_2;
+        Ok(request)
+    }
+
+    fn name(&self) -> String {
+        head::host_header(&self.right.host, self.right.port, default_port(self.wire))
+    }
+}
+
+fn target(asked: &Forwarded) -> Result<PathAndQuery, UpstreamFailure> {
+    asked.target.parse().map_err(unwritable)
+}
+
+fn unwritable(error: impl std::fmt::Display) -> UpstreamFailure {
+    UpstreamFailure::failed(format!("failed to write the request: {error}"))
+}
+
+async fn outcome(
+    sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Incoming>>>>,
+) -> Result<Response<Incoming>, Unsent> {
+    match timeout(RESPONSE_HEAD_DEADLINE, sent).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut error)) => Err(match error.take_message() {
+            Some(request) => Unsent::HandedBack(Box::new(request)),
+            None => Unsent::Lost(UpstreamFailure::failed(format!(
+                "failed to exchange a request with the server: {}",
+                error.error()
+            ))),
+        }),
+        Err(_) => {
+            let seconds = RESPONSE_HEAD_DEADLINE.as_secs();
+            Err(Unsent::Lost(UpstreamFailure::deadline(format!("no response within {seconds} s"))))
+        }
+    }
+}
+
+async fn speak_http1<S>(stream: S) -> Result<Opened, UpstreamFailure>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(unstarted)?;
+    drive(connection.with_upgrades());
+    Ok(Opened::Http1(sender))
+}
+
+async fn speak_http2<S>(stream: S) -> Result<Opened, UpstreamFailure>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MAX_HEAD as u32)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(unstarted)?;
+    drive(connection);
+    Ok(Opened::Http2(sender))
+}
+
+/// A connection lives by itself until the server closes it or nobody can send on it any more.
+fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "upstream connection ended with an error");
+        }
+    });
+}
+
+fn unstarted(error: hyper::Error) -> UpstreamFailure {
+    UpstreamFailure::failed(format!("failed to start HTTP with the server: {error}"))
+}
