@@ -27,6 +27,9 @@ use grants::{Lost, grants, grants_of, inspection};
 pub use grants::{Inspection, Wire};
 pub(crate) use requests::Asked;
 
+/// The name under which models will answer; no policy can give it to somebody else.
+const INFERENCE: &str = "inference.local";
+
 /// By whom, to where and how something was allowed: enough to judge it again.
 #[derive(Debug)]
 pub struct Right {
@@ -328,9 +331,17 @@ fn blank_record(context: &EgressContext, adapter: Adapter, decision: AuditDecisi
     }
 }
 
-/// The supervisor's own address is no destination: nothing is served there but what was captured.
+/// The supervisor's own address and name are no destination: nothing is served there but what was captured.
 fn refuse_own_addresses(intent: &EgressIntent) -> Result<(), Box<Refusal>> {
-    let Host::Address(address) = intent.host else { return Ok(()) };
+    let address = match &intent.host {
+        Host::Address(address) => *address,
+        Host::Name(name) if name.as_ref() == INFERENCE => {
+            let detail =
+                format!("{INFERENCE} is reserved for model calls, which are not routed here");
+            return Err(Box::new(Refusal::of(intent, Reason::Inference, detail)));
+        }
+        Host::Name(_) => return Ok(()),
+    };
     let detail = if address == SUPERVISOR_ADDRESS {
         format!("{address} is the sandbox's own proxy address and serves nothing else")
     } else if address.is_loopback() || address.is_unspecified() {

@@ -262,6 +262,17 @@ impl Policy {
         }
     }
 
+    /// The first part in which `other` differs and that is fixed when a sandbox starts.
+    #[must_use]
+    pub fn static_difference(&self, other: &Self) -> Option<&'static str> {
+        let parts = [
+            ("filesystem_policy", self.filesystem == other.filesystem),
+            ("landlock", self.landlock == other.landlock),
+            ("process", self.process == other.process),
+        ];
+        parts.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+    }
+
     /// Whether this policy gives IP sockets.
     #[must_use]
     pub fn mode(&self) -> NetworkMode {

@@ -58,7 +58,7 @@ pub enum FollowError {
 impl Started {
     /// Starts the command and follows it until it ends; then ends everything in the sandbox.
     pub fn follow(self) -> Result<Outcome, FollowError> {
-        let Self { sandbox, limits, audit, egress, runtime, process, timeout, id } = self;
+        let Self { sandbox, limits, audit, egress, runtime, process, timeout, id, .. } = self;
         let verdict = runtime.block_on(async {
             let shutdown = CancellationToken::new();
             if let Some((ways, context)) = egress {

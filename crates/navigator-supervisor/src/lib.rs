@@ -10,6 +10,7 @@ mod environment;
 mod follow;
 mod plan;
 mod request;
+mod revisions;
 mod start;
 mod terminal;
 mod trust;
@@ -23,6 +24,7 @@ pub use navigator_isolation::{
 };
 pub use plan::PlanError;
 pub use request::{Request, TerminalChoice};
+pub use revisions::{InForce, RevisionError, Revisions};
 pub use start::{Started, StartupError, start};
 pub use trust::TrustError;
 pub use users::UserError;

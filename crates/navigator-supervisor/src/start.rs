@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use crate::audit_log::{AuditError, AuditLog, Line};
 use crate::plan::{self, Plan, PlanError};
 use crate::request::Request;
+use crate::revisions::Revisions;
 use crate::terminal;
 use crate::trust::{Trust, TrustError};
 
@@ -54,6 +55,7 @@ pub struct Started {
     pub(crate) process: ProcessSpec,
     pub(crate) timeout: Option<std::time::Duration>,
     pub(crate) id: String,
+    revisions: Option<Revisions>,
 }
 
 /// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
@@ -81,6 +83,12 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     let id = uuid::Uuid::now_v7().to_string();
     let mut sandbox = starting.ready()?;
     let opened = sandbox.take_opened().ok_or(StartupError::Sockets { missing: "everything" })?;
+    let root = opened.root_dir.try_clone().map_err(StartupError::Runtime)?;
+    let captured = opened.sockets.iter().filter_map(|(kind, _)| match kind {
+        WayKind::Tcp(port) => Some(*port),
+        WayKind::DnsUdp | WayKind::DnsTcp | WayKind::SockDiag => None,
+    });
+    let captured = captured.collect();
     let egress = match trust {
         None => None,
         Some(trust) => {
@@ -108,7 +116,9 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
         skipped: sandbox.skipped(),
     })?;
     let timeout = request.timeout;
-    Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id })
+    let live = egress.as_ref().map(|(_, context)| (Arc::clone(context), root));
+    let revisions = Some(Revisions::new(request.policy.clone(), captured, live));
+    Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id, revisions })
 }
 
 /// The granted paths below which nothing in the sandbox can be changed. `/proc` and `/dev` lead elsewhere by links.
@@ -136,6 +146,11 @@ fn raise_open_files() {
 }
 
 impl Started {
+    /// What puts newer revisions of the policy into force; once.
+    pub fn take_revisions(&mut self) -> Option<Revisions> {
+        self.revisions.take()
+    }
+
     /// How well each layer of isolation is in force.
     #[must_use]
     pub fn layers(&self) -> &[navigator_isolation::LayerStatus] {
@@ -161,7 +176,7 @@ fn egress(
 }
 
 /// The path without links inside the sandbox, when it differs from the one given.
-fn real_path(root: &std::os::fd::OwnedFd, path: &str) -> Option<String> {
+pub(crate) fn real_path(root: &std::os::fd::OwnedFd, path: &str) -> Option<String> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let fd = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve).ok()?;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod summary;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,10 @@ pub struct RunArgs {
     /// Apply this policy; without it the command has no network and writes only to /sandbox and /tmp
     #[arg(long, short = 'p', value_name = "FILE")]
     policy: Option<PathBuf>,
+
+    /// Follow changes of the policy file while the command runs; a file with errors leaves the policy as it is
+    #[arg(long, requires = "policy")]
+    watch_policy: bool,
 
     /// Mount a file or directory of this machine; at /sandbox/NAME unless DST is given
     #[arg(long, short = 'm', value_name = "SRC[:DST][:ro]")]
@@ -111,6 +116,9 @@ pub enum RunError {
     /// The sandbox could not be followed.
     #[error(transparent)]
     Follow(#[from] FollowError),
+    /// The policy file could not be followed.
+    #[error("failed to follow the policy file")]
+    Watch(#[source] std::io::Error),
     /// The program could not be started.
     #[error("failed to run `{program}`")]
     Program {
@@ -131,7 +139,7 @@ impl RunError {
                 2
             }
             Self::Startup(StartupError::Launch(LaunchError::RootUser)) => 2,
-            Self::Startup(_) | Self::Follow(_) => 125,
+            Self::Startup(_) | Self::Follow(_) | Self::Watch(_) => 125,
             Self::Program { source, .. } => match source {
                 StartError::NotFound => 127,
                 StartError::NotExecutable(_) => 126,
@@ -171,6 +179,7 @@ impl RunError {
             | Self::Policy(_)
             | Self::Startup(_)
             | Self::Follow(_)
+            | Self::Watch(_)
             | Self::Program { .. } => None,
         }
     }
@@ -178,10 +187,18 @@ impl RunError {
 
 /// Runs the command and returns its exit code.
 pub fn run(args: &RunArgs) -> Result<u8, RunError> {
+    let watched = args.policy.as_ref().filter(|_| args.watch_policy);
+    if watched.is_some_and(|path| path == Path::new("-")) {
+        return Err(ParseArgumentError::WatchInput.into());
+    }
+    let watched = watched.map(|path| (path.clone(), watch::State::of(path)));
     let request = request(args)?;
-    let started = start(&request)?;
+    let mut started = start(&request)?;
     if !args.quiet {
         summary::before(started.layers(), started.skipped(), &request.policy);
+    }
+    if let (Some((path, state)), Some(revisions)) = (watched, started.take_revisions()) {
+        watch::start(path, state, revisions).map_err(RunError::Watch)?;
     }
     let Outcome { verdict, denials } = started.follow()?;
     if !args.quiet {

@@ -8,5 +8,6 @@ mod end;
 mod harness;
 mod identity;
 mod internet;
+mod live;
 mod network;
 mod terminal;

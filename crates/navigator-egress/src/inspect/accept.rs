@@ -51,7 +51,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let first = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    let read = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    let first = read.get(..PREFACE.len()).unwrap_or(read);
     match (wire, first.first()) {
         (_, None) => Ok(Accepted::Nothing),
         (Wire::Tls, Some(&HANDSHAKE)) => {

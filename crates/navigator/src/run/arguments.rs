@@ -25,6 +25,9 @@ pub enum ParseArgumentError {
     /// An environment variable to pass on that is not set.
     #[error("failed to pass on `{0}`: it is not set here; write {0}=VALUE")]
     EnvUnset(String),
+    /// Standard input has one state only.
+    #[error("failed to follow changes of standard input; name a file with --policy FILE")]
+    WatchInput,
     /// A duration.
     #[error(
         "failed to understand the duration `{0}`; write a number with ms, s, m or h, such as 90s"

@@ -1,0 +1,95 @@
+//! A policy that changes while its sandbox runs: new rights hold at once, lost ones end open connections, and a
+//! file with errors changes nothing.
+
+use std::path::Path;
+use std::process::Output;
+
+use navigator_testkit::{FakeInternet, Origin};
+
+use crate::harness::{Case, as_everyone, eventually, stderr, stdout};
+
+/// Python that tells the test how far it is by files, and waits for what the test does.
+const STEPS: &str = r#"
+import os, socket, sys, time, urllib.error, urllib.request
+def step(name): open("/sandbox/steps/" + name, "w").close()
+def until(what, holds):
+    for _ in range(1000):
+        if holds(): return
+        time.sleep(0.01)
+    sys.exit("not within ten seconds: " + what)
+def status(url):
+    try: return urllib.request.urlopen(url, timeout=10).status
+    except urllib.error.HTTPError as error: return error.code
+def tunnel(host, port):
+    s = socket.create_connection(("10.200.0.1", 3128), 10)
+    s.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    assert b" 200 " in s.recv(4096)[:20]
+    return s
+def closed(s):
+    try: return s.recv(1) == b""
+    except ConnectionResetError: return True
+"#;
+
+fn internet() -> FakeInternet {
+    FakeInternet::new()
+        .name("a.example.net", &["203.0.113.10"])
+        .name("b.example.net", &["203.0.113.10"])
+        .origin("203.0.113.10:80", Origin::Http)
+        .origin("203.0.113.10:7", Origin::Echo)
+}
+
+fn policy(case: &Case, endpoints: &str) -> String {
+    case.policy(&format!(
+        "network_policies:\n  p:\n    endpoints: [{endpoints}]\n    binaries: [{{ path: \"/usr/bin/python3*\" }}]\n"
+    ))
+}
+
+/// Runs a program with a policy that the test changes in `meanwhile`, which gets the directory of its steps.
+fn changing(
+    case: &Case,
+    endpoints: &str,
+    program: &str,
+    meanwhile: impl FnOnce(&Path) + Send,
+) -> Output {
+    let policy = policy(case, endpoints);
+    let (dir, steps) = (case.directory("internet"), case.directory("steps"));
+    let mount = format!("{}:/sandbox/steps", steps.display());
+    let audit = case.path("audit.jsonl");
+    let program = format!("{STEPS}\n{program}");
+    let args = [
+        ["run", "--watch-policy", "--policy", &policy, "--mount", &mount],
+        ["--audit", audit.to_str().unwrap(), "--", "/usr/bin/python3", "-c", &program],
+    ];
+    let internet = internet();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| case.inside(&internet, &dir, &args.concat()));
+        meanwhile(&steps);
+        running.join().unwrap()
+    })
+}
+
+const A: &str = "{ host: a.example.net, port: 80 }";
+const B: &str = "{ host: b.example.net, port: 80 }";
+const ECHO: &str = "{ host: a.example.net, port: 7 }";
+
+#[test]
+fn a_new_right_holds_and_a_lost_one_ends_its_connection() {
+    as_everyone(|case| {
+        let program = "\
+            assert status('http://b.example.net/') == 403\n\
+            open_tunnel = tunnel('a.example.net', 7)\n\
+            open_tunnel.sendall(b'x'); assert open_tunnel.recv(1) == b'x'\n\
+            step('ready')\n\
+            until('b allowed', lambda: status('http://b.example.net/') == 200)\n\
+            open_tunnel.settimeout(10)\n\
+            assert closed(open_tunnel)\n\
+            assert status('http://a.example.net/') == 200\n\
+            print('done')";
+        let output = changing(case, &[A, ECHO].join(", "), program, |steps| {
+            eventually("ready", || steps.join("ready").exists());
+            policy(case, &[A, B].join(", "));
+        });
+        assert_eq!(stdout(&output), "done\n", "{}", stderr(&output));
+        assert!(stderr(&output).contains("changed and is in force"), "{}", stderr(&output));
+    });
+}
