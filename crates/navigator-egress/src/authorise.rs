@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use navigator_policy::{CompiledPolicy, Grant, Host, HostName};
+use navigator_policy::{AddressRefusal, CompiledPolicy, Grant, Host, HostName};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditDecision, AuditRecord};
@@ -18,15 +18,18 @@ use crate::context::EgressContext;
 use crate::dial::{AddressError, CheckedAddresses, checked_addresses};
 use crate::identity::{Identifier, Program};
 use crate::intent::{Adapter, ClientSocket, EgressIntent};
+use crate::learning::Learning;
 use crate::refuse::{Reason, Refusal, UpstreamFailure};
 use crate::registry::Registration;
 use crate::ways::SUPERVISOR_ADDRESS;
 
 use grants::{Lost, grants, grants_of, inspection};
 
-pub use grants::{Inspection, Wire};
+pub use grants::{First, Inspection, Wire};
 pub(crate) use requests::Asked;
 
+/// What records call the policy of a learning run.
+const LEARNING: &str = "learning";
 /// The name under which models will answer; no policy can give it to somebody else.
 const INFERENCE: &str = "inference.local";
 
@@ -127,7 +130,12 @@ impl Judge {
         policy: &CompiledPolicy,
     ) -> Result<Granted, Box<Refusal>> {
         refuse_own_addresses(intent)?;
-        let grants = grants(policy, intent, programs)?;
+        let grants = match (grants(policy, intent, programs), &self.context.learning) {
+            (Err(refusal), Some(learning)) if could_be_granted(refusal.reason) => {
+                return self.learn(intent, learning).await;
+            }
+            (grants, _) => grants?,
+        };
         let Some(first) = grants.first() else {
             let detail = "no program holds the connection".to_owned();
             return Err(Box::new(Refusal::of(intent, Reason::Identity, detail)));
@@ -135,17 +143,38 @@ impl Judge {
         let (policy, rule) = (first.policy_name().to_owned(), first.rule().to_owned());
         let inspection = inspection(&grants);
         let check = |address| grants.iter().try_for_each(|grant| grant.check_address(address));
+        self.check(intent, Granted::unchecked(policy, rule, inspection), &check).await
+    }
+
+    /// What a learning run grants: anything that a policy could.
+    async fn learn(
+        &self,
+        intent: &EgressIntent,
+        learning: &Learning,
+    ) -> Result<Granted, Box<Refusal>> {
+        let looked_at = !learning.is_opaque(&intent.host, intent.port);
+        let inspection = looked_at.then_some(Inspection { first: First::Any, calls: false });
+        let rule = format!("{}:{}", intent.host, intent.port);
+        let check = |address| navigator_policy::check_address(address, &[]);
+        self.check(intent, Granted::unchecked(LEARNING.to_owned(), rule, inspection), &check).await
+    }
+
+    async fn check(
+        &self,
+        intent: &EgressIntent,
+        granted: Granted,
+        check: &(dyn Fn(IpAddr) -> Result<(), AddressRefusal> + Sync),
+    ) -> Result<Granted, Box<Refusal>> {
         let resolver = self.context.resolver.as_ref();
-        match checked_addresses(&intent.host, resolver, &check).await {
-            Ok(addresses) => Ok(Granted { policy, rule, inspection, addresses: Ok(addresses) }),
+        match checked_addresses(&intent.host, resolver, check).await {
+            Ok(addresses) => Ok(Granted { addresses: Ok(addresses), ..granted }),
             Err(AddressError::Resolve(error)) => {
-                let addresses = Err(UpstreamFailure::unresolved(&error));
-                Ok(Granted { policy, rule, inspection, addresses })
+                Ok(Granted { addresses: Err(UpstreamFailure::unresolved(&error)), ..granted })
             }
             Err(error @ AddressError::Refused { .. }) => {
                 let mut refusal = Refusal::of(intent, Reason::Address, error.to_string());
-                refusal.policy = Some(policy);
-                refusal.rule = Some(rule);
+                refusal.policy = Some(granted.policy);
+                refusal.rule = Some(granted.rule);
                 Err(Box::new(refusal))
             }
         }
@@ -190,7 +219,7 @@ impl Judge {
     /// Decides whether a name may have an address. Refusals only are recorded: an address that
     /// stands for an allowed name gives no right by itself.
     pub(crate) fn authorise_name(&self, name: &HostName) -> NameVerdict {
-        if self.context.policy().could_allow_name(name) {
+        if self.context.learning.is_some() || self.context.policy().could_allow_name(name) {
             NameVerdict::Known
         } else {
             NameVerdict::Unknown
@@ -272,6 +301,28 @@ struct Granted {
     rule: String,
     inspection: Option<Inspection>,
     addresses: Result<CheckedAddresses, UpstreamFailure>,
+}
+
+impl Granted {
+    fn unchecked(policy: String, rule: String, inspection: Option<Inspection>) -> Granted {
+        Granted { policy, rule, inspection, addresses: Ok(CheckedAddresses::default()) }
+    }
+}
+
+/// Whether a policy could say otherwise. Everything else is refused whoever asks.
+fn could_be_granted(reason: Reason) -> bool {
+    match reason {
+        Reason::Host | Reason::Port | Reason::Binary | Reason::Block => true,
+        Reason::Request
+        | Reason::Identity
+        | Reason::Address
+        | Reason::Inspection
+        | Reason::Inference
+        | Reason::Destination
+        | Reason::Protocol
+        | Reason::Fronting
+        | Reason::Malformed => false,
+    }
 }
 
 /// Judges every open connection by the policy that is now in force.

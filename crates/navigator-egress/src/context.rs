@@ -11,6 +11,7 @@ use crate::audit::AuditSink;
 use crate::authorise;
 use crate::dns::SyntheticNames;
 use crate::identity::Pins;
+use crate::learning::Learning;
 use crate::registry::Registry;
 use crate::relay::Upstreams;
 use crate::resolve::Resolve;
@@ -43,6 +44,8 @@ pub struct EgressSettings {
     pub authority: Authority,
     /// Verifies the servers of inspected connections.
     pub upstream_tls: UpstreamTls,
+    /// Lets pass and notes what no policy names, instead of refusing it.
+    pub learning: Option<Arc<Learning>>,
 }
 
 /// The shared state of one sandbox's egress.
@@ -58,6 +61,7 @@ pub struct EgressContext {
     pub(crate) authority: Authority,
     pub(crate) upstream_tls: UpstreamTls,
     pub(crate) upstreams: Upstreams,
+    pub(crate) learning: Option<Arc<Learning>>,
     names: Mutex<SyntheticNames>,
 }
 
@@ -86,6 +90,7 @@ impl EgressContext {
             authority: settings.authority,
             upstream_tls: settings.upstream_tls,
             upstreams: Upstreams::default(),
+            learning: settings.learning,
             names: Mutex::default(),
         }
     }

@@ -17,11 +17,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use crate::authorise::{Inspection, Judge, Permit, Right};
+use crate::authorise::{First, Inspection, Judge, Permit, Right, Wire};
+use crate::dial;
 use crate::limits::{
     CONNECTION_WINDOW, HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_LOCAL_RESETS, MAX_PENDING_RESETS,
     MAX_STREAMS, MAX_TEXT_FRAME, PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW, TUNNEL_IDLE,
 };
+use crate::refuse::Reason;
 use crate::relay::{self, Answer, Switching, judging, websocket};
 use crate::rewind::Rewind;
 
@@ -31,7 +33,7 @@ use accept::{Accepted, Spoken};
 struct Inspected {
     judge: Arc<Judge>,
     right: Arc<Right>,
-    inspection: Inspection,
+    declared: First,
     switching: Switching,
     /// Cancelled by a refusal: the connection ends after its response.
     closing: CancellationToken,
@@ -51,7 +53,7 @@ where
     let inspected = Arc::new(Inspected {
         judge: judge.clone(),
         right: permit.right.clone(),
-        inspection,
+        declared: inspection.first,
         switching: Switching::default(),
         closing: CancellationToken::new(),
     });
@@ -65,10 +67,14 @@ impl Inspected {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let authority = &self.judge.context().authority;
-        let wire = self.inspection.wire;
-        match accept::accept(stream, &self.right.host, wire, authority).await? {
-            Accepted::Plain(stream, spoken) => self.requests(stream, spoken).await,
-            Accepted::Tls(stream, spoken) => self.requests(*stream, spoken).await,
+        let accepted = accept::accept(stream, &self.right.host, self.declared, authority).await;
+        if !matches!(accepted, Ok(Accepted::Plain(..) | Accepted::Tls(..) | Accepted::Nothing)) {
+            self.learn_opaque();
+        }
+        match accepted? {
+            Accepted::Plain(stream, spoken) => self.requests(stream, Wire::Plain, spoken).await,
+            Accepted::Tls(stream, spoken) => self.requests(*stream, Wire::Tls, spoken).await,
+            Accepted::Opaque(stream) => self.unseen(stream).await,
             Accepted::Nothing => Ok(()),
             Accepted::Refused(reason, detail) => {
                 let refusal = self.judge.refuse_unread(&self.right, reason, detail, None);
@@ -77,22 +83,50 @@ impl Inspected {
         }
     }
 
-    async fn requests<S>(self: Arc<Self>, stream: S, spoken: Spoken) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        match spoken {
-            Spoken::Http1 => self.http1(stream).await,
-            Spoken::Http2 => self.http2(stream).await,
+    /// A learning run learns also that a client does not let itself be looked at: its next connection is not.
+    fn learn_opaque(&self) {
+        if let Some(learning) = &self.judge.context().learning
+            && self.declared == First::Any
+        {
+            learning.note_opaque(&self.right);
         }
     }
 
-    async fn http1<S>(self: Arc<Self>, stream: S) -> io::Result<()>
+    /// Carries what a learning run cannot look at.
+    async fn unseen<S>(&self, mut client: Rewind<S>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Right { host, port, addresses, .. } = &*self.right;
+        let mut server = dial::connect(host, *port, addresses).await.map_err(io::Error::other)?;
+        tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+    }
+
+    async fn requests<S>(self: Arc<Self>, stream: S, wire: Wire, spoken: Spoken) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let ended = match spoken {
+            Spoken::Http1 => self.clone().http1(stream, wire).await,
+            Spoken::Http2 => self.clone().http2(stream, wire).await,
+        };
+        if let Err(error) = &ended
+            && error.is_parse()
+        {
+            let detail = format!("what was sent is no request: {error}");
+            let _recorded = self.judge.refuse_unread(&self.right, Reason::Malformed, detail, None);
+        }
+        ended.map_err(io::Error::other)?;
+        let Some(switched) = self.switching.take() else { return Ok(()) };
+        websocket::carry(switched, MAX_TEXT_FRAME, TUNNEL_IDLE).await.map_err(io::Error::other)
+    }
+
+    async fn http1<S>(self: Arc<Self>, stream: S, wire: Wire) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let service =
-            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request, wire).await) });
         let mut builder = http1::Builder::new();
         builder
             // A client may close its sending side and still wait for the answer.
@@ -102,20 +136,17 @@ impl Inspected {
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_HEADERS)
             .auto_date_header(false);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        connection.await.map_err(io::Error::other)?;
-        let Some(switched) = self.switching.take() else { return Ok(()) };
-        websocket::carry(switched, MAX_TEXT_FRAME, TUNNEL_IDLE).await.map_err(io::Error::other)
+        builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await
     }
 
-    async fn http2<S>(self: Arc<Self>, stream: S) -> io::Result<()>
+    async fn http2<S>(self: Arc<Self>, stream: S, wire: Wire) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let closing = self.closing.clone();
         let service = service_fn(move |request| {
             let inspected = self.clone();
-            async move { Ok::<_, Infallible>(inspected.answer(request).await) }
+            async move { Ok::<_, Infallible>(inspected.answer(request, wire).await) }
         });
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
@@ -132,24 +163,23 @@ impl Inspected {
             .auto_date_header(false);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(io::Error::other),
+            ended = connection.as_mut() => return ended,
             () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
         }
-        connection.await.map_err(io::Error::other)
+        connection.await
     }
 
     /// One request: ask the policy, send it on.
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, wire: Wire) -> Answer {
         let (judge, right) = (&self.judge, &self.right);
-        let forwarded = match judging::judge(judge, right, self.inspection, &request) {
+        let forwarded = match judging::judge(judge, right, wire, &request) {
             Ok(forwarded) => forwarded,
             Err(refused) => {
                 self.closing.cancel();
                 return (*refused).map(Either::Left);
             }
         };
-        let (context, wire) = (judge.context(), self.inspection.wire);
-        relay::forward(context, right, wire, request, &forwarded, &self.switching)
+        relay::forward(judge.context(), right, wire, request, &forwarded, &self.switching)
             .await
             .unwrap_or_else(|failure| failure.response().map(Either::Left))
     }

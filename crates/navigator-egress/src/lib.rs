@@ -14,6 +14,7 @@ mod head;
 pub mod identity;
 mod inspect;
 pub mod intent;
+pub mod learning;
 pub mod limits;
 mod proxy;
 mod reach;

@@ -76,5 +76,11 @@ pub const PING_DEADLINE: Duration = Duration::from_secs(20);
 pub const MAX_IDLE_UPSTREAMS: usize = 64;
 /// An idle upstream connection is not used again after this; servers close theirs at about a minute.
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
+/// Destinations of programs that a learning run notes, and requests at each of them.
+pub const MAX_LEARNED: usize = 4_096;
+/// See [`MAX_LEARNED`].
+pub const MAX_LEARNED_REQUESTS: usize = 4_096;
+/// How long a learning run waits for a client to speak first; servers speak first in many protocols without HTTP.
+pub const LEARNING_PATIENCE: Duration = Duration::from_millis(300);
 /// Longest text frame of a WebSocket.
 pub const MAX_TEXT_FRAME: u64 = 16 * 1024 * 1024;

@@ -20,9 +20,7 @@ impl Policy {
             Decision::Tunnel(_) | Decision::Inspect(_) => return Ok(false),
             Decision::Inference | Decision::Deny(_) => {}
         }
-        let key = denial::key(&to);
-        let free = (1..).map(|n| if n == 1 { key.clone() } else { format!("{key}_{n}") });
-        let key = free.take(usize::MAX).find(|key| !self.network.contains_key(key)).unwrap_or(key);
+        let key = self.free_key(&denial::key(&to));
         let endpoint = Endpoint {
             host: Some(EndpointHost::Exact(host.clone())),
             ports: vec![port],

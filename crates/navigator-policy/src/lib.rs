@@ -19,6 +19,7 @@ mod explain;
 mod glob;
 mod host;
 mod host_pattern;
+mod learn;
 mod model;
 mod paths;
 mod read;
@@ -36,6 +37,7 @@ pub use diff::{PolicyDiff, diff};
 pub use explain::explain;
 pub use host::{Authority, AuthorityError, Host, HostError, HostName};
 pub use host_pattern::{HostPattern, PatternError};
+pub use learn::{Observation, Seen};
 pub use model::{
     AccessPreset, ApiPattern, Compatibility, Effect, Endpoint, EndpointHost, Enforcement,
     Filesystem, Inference, Landlock, NetworkMode, NetworkPolicy, Policy, Process, Protocol,

@@ -58,7 +58,7 @@ pub(crate) fn build(request: &Request, user: &User) -> BTreeMap<String, String> 
     set("PATH", path.as_deref().filter(|path| !path.is_empty()).unwrap_or(DEFAULT_PATH));
     set("NAVIGATOR_SANDBOX", "1");
     set("NAVIGATOR_SANDBOX_NAME", &request.name);
-    if request.policy.mode() == NetworkMode::Proxy {
+    if request.mode() == NetworkMode::Proxy {
         for name in PROXY_NAMES {
             set(name, PROXY);
         }

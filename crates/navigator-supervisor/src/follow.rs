@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use navigator_isolation::{Event, ExitStatus, Sandbox, StartError};
+use navigator_policy::Observation;
 use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,6 +43,10 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The distinct denials of the run.
     pub denials: Vec<DistinctDenial>,
+    /// What a learning run saw.
+    pub observations: Vec<Observation>,
+    /// Things it saw and had no room to note.
+    pub unnoted: u64,
 }
 
 /// The sandbox could not be followed to its end.
@@ -58,7 +63,9 @@ pub enum FollowError {
 impl Started {
     /// Starts the command and follows it until it ends; then ends everything in the sandbox.
     pub fn follow(self) -> Result<Outcome, FollowError> {
-        let Self { sandbox, limits, audit, egress, runtime, process, timeout, id, .. } = self;
+        let Self {
+            sandbox, limits, audit, egress, runtime, process, timeout, id, learning, ..
+        } = self;
         let verdict = runtime.block_on(async {
             let shutdown = CancellationToken::new();
             if let Some((ways, context)) = egress {
@@ -74,7 +81,11 @@ impl Started {
         // Look-ups that still wait for an answer must not hold up the end.
         runtime.shutdown_background();
         drop(limits);
-        finish(&audit, &id, verdict)
+        let mut outcome = finish(&audit, &id, verdict)?;
+        if let Some(learning) = learning {
+            (outcome.observations, outcome.unnoted) = learning.observations();
+        }
+        Ok(outcome)
     }
 }
 
@@ -89,7 +100,8 @@ fn finish(
     };
     let time = jiff::Timestamp::now();
     audit.append(&Line::End { time, sandbox_id: id, outcome, lost: audit.lost() });
-    Ok(Outcome { verdict: verdict?, denials: audit.denials() })
+    let denials = audit.denials();
+    Ok(Outcome { verdict: verdict?, denials, observations: vec![], unnoted: 0 })
 }
 
 /// A command that runs, and what belongs to it outside.

@@ -22,8 +22,9 @@ pub use navigator_isolation::limits::{Cpus, Limits};
 pub use navigator_isolation::{
     Access, Bind, ExitStatus, LaunchError, LayerStatus, RootView, SkippedPath, StartError,
 };
+pub use navigator_policy::Observation;
 pub use plan::PlanError;
-pub use request::{Request, TerminalChoice};
+pub use request::{Judging, Request, TerminalChoice};
 pub use revisions::{InForce, RevisionError, Revisions};
 pub use start::{Started, StartupError, start};
 pub use trust::TrustError;

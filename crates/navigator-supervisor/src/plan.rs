@@ -174,7 +174,7 @@ fn workdir(request: &Request, binds: &[Bind], home: &Path) -> Result<PathBuf, Pl
 }
 
 fn network(request: &Request) -> Network {
-    match request.policy.mode() {
+    match request.mode() {
         NetworkMode::Block => Network::None,
         NetworkMode::Proxy => {
             // Names of binaries do not matter for the ports.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use navigator_isolation::limits::Limits;
 use navigator_isolation::{Bind, RootView};
-use navigator_policy::Policy;
+use navigator_policy::{NetworkMode, Policy};
 
 /// One run of one command.
 #[derive(Clone, Debug)]
@@ -35,12 +35,33 @@ pub struct Request {
     pub disk_bytes: Option<u64>,
     /// PEM files of certificate authorities to trust besides the system's, for inspected connections.
     pub upstream_ca: Vec<PathBuf>,
+    /// Whether what no policy names is refused, or let through and noted.
+    pub judging: Judging,
     /// Where decisions are recorded.
     pub audit_file: PathBuf,
     /// Whether the command gets a terminal.
     pub terminal: TerminalChoice,
     /// Program and arguments.
     pub command: Vec<String>,
+}
+
+/// What becomes of network access that no policy names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judging {
+    /// It is refused.
+    Enforce,
+    /// It is let through and noted, unless it must never be reached.
+    Learn,
+}
+
+impl Request {
+    /// Whether the sandbox has IP sockets.
+    pub(crate) fn mode(&self) -> NetworkMode {
+        match self.judging {
+            Judging::Enforce => self.policy.mode(),
+            Judging::Learn => NetworkMode::Proxy,
+        }
+    }
 }
 
 /// Whether a command gets a terminal of its own.

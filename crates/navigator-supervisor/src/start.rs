@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use navigator_egress::learning::Learning;
 use navigator_egress::{EgressContext, EgressSettings, SandboxLabel, SystemResolver, TcpWay, Ways};
 use navigator_isolation::limits::{self, Enforcement, LimitError};
 use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec, WayKind};
@@ -11,7 +12,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::audit_log::{AuditError, AuditLog, Line};
 use crate::plan::{self, Plan, PlanError};
-use crate::request::Request;
+use crate::request::{Judging, Request};
 use crate::revisions::Revisions;
 use crate::terminal;
 use crate::trust::{Trust, TrustError};
@@ -56,12 +57,13 @@ pub struct Started {
     pub(crate) timeout: Option<std::time::Duration>,
     pub(crate) id: String,
     revisions: Option<Revisions>,
+    pub(crate) learning: Option<Arc<Learning>>,
 }
 
 /// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
 pub fn start(request: &Request) -> Result<Started, StartupError> {
     let Plan { mut spec, mut process } = plan::plan(request)?;
-    let trust = match request.policy.mode() {
+    let trust = match request.mode() {
         NetworkMode::Block => None,
         NetworkMode::Proxy => Some(Trust::new(&request.name, &request.upstream_ca)?),
     };
@@ -89,6 +91,10 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
         WayKind::DnsUdp | WayKind::DnsTcp | WayKind::SockDiag => None,
     });
     let captured = captured.collect();
+    let learning = match request.judging {
+        Judging::Enforce => None,
+        Judging::Learn => Some(Arc::new(Learning::default())),
+    };
     let egress = match trust {
         None => None,
         Some(trust) => {
@@ -102,6 +108,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
                 read_only,
                 authority: trust.authority,
                 upstream_tls: trust.upstream,
+                learning: learning.clone(),
             })?)
         }
     };
@@ -118,7 +125,18 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     let timeout = request.timeout;
     let live = egress.as_ref().map(|(_, context)| (Arc::clone(context), root));
     let revisions = Some(Revisions::new(request.policy.clone(), captured, live));
-    Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id, revisions })
+    Ok(Started {
+        sandbox,
+        limits,
+        audit,
+        egress,
+        runtime,
+        process,
+        timeout,
+        id,
+        revisions,
+        learning,
+    })
 }
 
 /// The granted paths below which nothing in the sandbox can be changed. `/proc` and `/dev` lead elsewhere by links.

@@ -1,6 +1,7 @@
 //! `navigator run`: one command in a sandbox of its own.
 
 mod arguments;
+mod learn;
 mod summary;
 mod watch;
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use navigator_policy::Policy;
 use navigator_supervisor::{
-    ExitStatus, FollowError, LaunchError, Limits, Outcome, Request, RootView, StartError,
+    ExitStatus, FollowError, Judging, LaunchError, Limits, Request, RootView, StartError,
     StartupError, TerminalChoice, TrustError, Verdict, start,
 };
 
@@ -26,6 +27,11 @@ pub struct RunArgs {
     /// Follow changes of the policy file while the command runs; a file with errors leaves the policy as it is
     #[arg(long, requires = "policy")]
     watch_policy: bool,
+
+    /// Let network access pass that no policy names, note it, and write a policy that allows just that; private
+    /// and reserved addresses stay refused
+    #[arg(long, value_name = "OUT", conflicts_with = "watch_policy")]
+    learn: Option<PathBuf>,
 
     /// Mount a file or directory of this machine; at /sandbox/NAME unless DST is given
     #[arg(long, short = 'm', value_name = "SRC[:DST][:ro]")]
@@ -116,6 +122,9 @@ pub enum RunError {
     /// The sandbox could not be followed.
     #[error(transparent)]
     Follow(#[from] FollowError),
+    /// What was learned cannot be kept.
+    #[error(transparent)]
+    Learn(#[from] learn::LearnError),
     /// The policy file could not be followed.
     #[error("failed to follow the policy file")]
     Watch(#[source] std::io::Error),
@@ -134,7 +143,7 @@ impl RunError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Argument(_) | Self::Policy(_) => 2,
+            Self::Argument(_) | Self::Policy(_) | Self::Learn(_) => 2,
             Self::Startup(StartupError::Plan(_) | StartupError::Trust(TrustError::Upstream(_))) => {
                 2
             }
@@ -175,6 +184,7 @@ impl RunError {
             Self::Program { source: StartError::WorkingDirectory(_), .. } => {
                 Some("name a directory of the sandbox with --workdir".into())
             }
+            Self::Learn(_) => Some("name a file in a directory that you may write to".into()),
             Self::Argument(_)
             | Self::Policy(_)
             | Self::Startup(_)
@@ -192,6 +202,7 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
         return Err(ParseArgumentError::WatchInput.into());
     }
     let watched = watched.map(|path| (path.clone(), watch::State::of(path)));
+    args.learn.as_deref().map(learn::check_place).transpose()?;
     let request = request(args)?;
     let mut started = start(&request)?;
     if !args.quiet {
@@ -200,11 +211,15 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     if let (Some((path, state)), Some(revisions)) = (watched, started.take_revisions()) {
         watch::start(path, state, revisions).map_err(RunError::Watch)?;
     }
-    let Outcome { verdict, denials } = started.follow()?;
+    let skipped = started.skipped().to_vec();
+    let outcome = started.follow()?;
     if !args.quiet {
-        summary::after(&denials, args.output);
+        summary::after(&outcome.denials, args.output);
     }
-    match verdict {
+    if let Some(path) = &args.learn {
+        learn::finish(path, &request.policy, &skipped, &outcome)?;
+    }
+    match outcome.verdict {
         Verdict::Exited(ExitStatus::Code(code)) => Ok(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
         Verdict::Exited(ExitStatus::Signal(signal)) => {
             Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX))
@@ -239,6 +254,7 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
         limits: Limits { memory_bytes: args.memory, cpus: args.cpus, processes: args.pids },
         disk_bytes: args.disk,
         upstream_ca: args.upstream_ca.clone(),
+        judging: if args.learn.is_some() { Judging::Learn } else { Judging::Enforce },
         audit_file: args.audit.clone().unwrap_or_else(audit_file),
         terminal: match (args.tty, args.no_tty) {
             (true, _) => TerminalChoice::Always,

@@ -8,6 +8,7 @@ mod end;
 mod harness;
 mod identity;
 mod internet;
+mod learn;
 mod live;
 mod network;
 mod terminal;

@@ -12,9 +12,18 @@ use crate::refuse::{Reason, Refusal};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inspection {
     /// What the first bytes must be.
-    pub wire: Wire,
+    pub first: First,
     /// Whether every request must be a gRPC call.
     pub calls: bool,
+}
+
+/// What an inspected connection must begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// What the endpoint declares.
+    Declared(Wire),
+    /// Anything: a learning run looks at it if it can. No policy gives this.
+    Any,
 }
 
 /// What carries the requests of an inspected connection.
@@ -34,10 +43,10 @@ pub(super) fn inspection(grants: &[Grant<'_>]) -> Option<Inspection> {
     };
     let mut inspected = grants.iter().filter(inspected).peekable();
     inspected.peek()?;
-    let mut inspection = Inspection { wire: Wire::Plain, calls: false };
+    let mut inspection = Inspection { first: First::Declared(Wire::Plain), calls: false };
     for grant in inspected {
         if grant.tls() == Some(TlsMode::Terminate) {
-            inspection.wire = Wire::Tls;
+            inspection.first = First::Declared(Wire::Tls);
         }
         inspection.calls |= !grant.speaks(Protocol::Rest) && !grant.speaks(Protocol::Websocket);
     }

@@ -5,7 +5,7 @@ use navigator_policy::{
 };
 
 use super::grants::{grants_of, reason_of};
-use super::{Judge, Right, blank_record};
+use super::{First, Judge, LEARNING, Right, Wire, blank_record};
 use crate::audit::{AuditDecision, AuditRecord, AuditRequest};
 use crate::identity::Program;
 use crate::refuse::{Reason, Refusal};
@@ -31,6 +31,7 @@ impl Judge {
     pub(crate) fn authorise_request(
         &self,
         right: &Right,
+        wire: Wire,
         asked: &Asked<'_>,
     ) -> Result<(), Box<Refusal>> {
         let request = AuditRequest {
@@ -38,7 +39,16 @@ impl Judge {
             path: asked.path.path().to_owned(),
             parameters: asked.path.parameters().map(str::to_owned).collect(),
         };
-        match judge(&self.context().policy(), right, asked) {
+        let learning = self.context().learning.as_ref().filter(|_| right.is_learned());
+        let judged = match learning {
+            Some(learning) => {
+                learning.note_request(right, wire, asked.kind, (asked.method, asked.path.path()));
+                let rule = format!("{} {}", asked.method, asked.path.path());
+                Judged::Pass { policy: LEARNING.to_owned(), rule }
+            }
+            None => judge(&self.context().policy(), right, asked),
+        };
+        match judged {
             Judged::Pass { policy, rule } => {
                 let mut record = self.request_record(right, AuditDecision::Allow, request);
                 (record.policy, record.rule) = (Some(policy), Some(rule));
@@ -88,6 +98,13 @@ impl Judge {
         fill(&mut record, right);
         record.request = Some(request);
         record
+    }
+}
+
+impl Right {
+    /// Whether it was given because the run is watched, not by a policy.
+    pub(crate) fn is_learned(&self) -> bool {
+        self.inspection.is_some_and(|inspection| inspection.first == First::Any)
     }
 }
 

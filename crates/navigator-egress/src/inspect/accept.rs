@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::authorise::Wire;
-use crate::limits::HANDSHAKE_DEADLINE;
+use crate::authorise::{First, Wire};
+use crate::limits::{HANDSHAKE_DEADLINE, LEARNING_PATIENCE};
 use crate::refuse::Reason;
 use crate::rewind::Rewind;
 use crate::tls::Authority;
@@ -20,6 +20,11 @@ use crate::tls::Authority;
 const HANDSHAKE: u8 = 0x16;
 /// How HTTP/2 begins where it was not negotiated (RFC 9113 section 3.4); no method begins so.
 const PREFACE: &[u8] = b"PRI ";
+/// How requests begin that a learning run takes for HTTP: other protocols begin with words as well.
+const METHODS: [&[u8]; 12] = [
+    b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"REPO", b"MKCO",
+    b"LOCK", PREFACE,
+];
 /// A fatal alert `access_denied` in a record of its own (RFC 8446 section 6).
 const ACCESS_DENIED: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49];
 
@@ -34,41 +39,54 @@ pub(super) enum Spoken {
 pub(super) enum Accepted<S> {
     Plain(Rewind<S>, Spoken),
     Tls(Box<TlsStream<Rewind<S>>>, Spoken),
+    /// A learning run cannot look at it.
+    Opaque(Rewind<S>),
     /// The client closed without a byte.
     Nothing,
     /// It is not what the endpoint declares.
     Refused(Reason, String),
 }
 
-/// Accepts a connection that must be HTTP on this wire, to this host.
+/// Accepts a connection to a host that must begin with what is declared.
 pub(super) async fn accept<S>(
     mut stream: Rewind<S>,
     host: &Host,
-    wire: Wire,
+    declared: First,
     authority: &Authority,
 ) -> io::Result<Accepted<S>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let read = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    let patience = match declared {
+        First::Declared(_) => HANDSHAKE_DEADLINE,
+        First::Any => LEARNING_PATIENCE,
+    };
+    let read = match timeout(patience, stream.peek(PREFACE.len())).await {
+        Ok(read) => read?,
+        Err(_) if declared == First::Any => return Ok(Accepted::Opaque(stream)),
+        Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+    };
     let first = read.get(..PREFACE.len()).unwrap_or(read);
-    match (wire, first.first()) {
-        (_, None) => Ok(Accepted::Nothing),
-        (Wire::Tls, Some(&HANDSHAKE)) => {
+    let http = if first == PREFACE { Spoken::Http2 } else { Spoken::Http1 };
+    let tls = first.first() == Some(&HANDSHAKE);
+    match declared {
+        _ if first.is_empty() => Ok(Accepted::Nothing),
+        First::Declared(Wire::Tls) | First::Any if tls => {
+            let late = |_| io::Error::from(io::ErrorKind::TimedOut);
             timeout(HANDSHAKE_DEADLINE, handshake(stream, host, authority)).await.map_err(late)?
         }
-        (Wire::Tls, Some(_)) => {
+        First::Any if METHODS.contains(&first) => Ok(Accepted::Plain(stream, http)),
+        First::Any => Ok(Accepted::Opaque(stream)),
+        First::Declared(Wire::Tls) => {
             Ok(refused("the endpoint sets `tls: terminate`, and this is not TLS"))
         }
-        (Wire::Plain, Some(&HANDSHAKE)) => Ok(refused(
+        First::Declared(Wire::Plain) if tls => Ok(refused(
             "the endpoint's requests must be inspected and this is TLS; set `tls: terminate`",
         )),
-        (Wire::Plain, Some(_)) if first == PREFACE => Ok(Accepted::Plain(stream, Spoken::Http2)),
-        (Wire::Plain, Some(_)) if first.iter().all(|byte| is_token(*byte) || *byte == b' ') => {
-            Ok(Accepted::Plain(stream, Spoken::Http1))
+        First::Declared(Wire::Plain) if first.iter().all(|byte| may_begin(*byte)) => {
+            Ok(Accepted::Plain(stream, http))
         }
-        (Wire::Plain, Some(_)) => Ok(refused("the first bytes are not HTTP")),
+        First::Declared(Wire::Plain) => Ok(refused("the first bytes are not HTTP")),
     }
 }
 
@@ -76,9 +94,9 @@ fn refused<S>(detail: &str) -> Accepted<S> {
     Accepted::Refused(Reason::Protocol, detail.to_owned())
 }
 
-/// A byte of a method (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// A byte of a method (RFC 9110 section 5.6.2) or the space after it.
+fn may_begin(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~ ".contains(&byte)
 }
 
 async fn handshake<S>(

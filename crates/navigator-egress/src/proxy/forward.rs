@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use navigator_policy::RequestKind;
 
 use super::{Client, target};
-use crate::authorise::{Verdict, Wire};
+use crate::authorise::{First, Verdict, Wire};
 use crate::intent::Adapter;
 use crate::refuse::{Reason, bad_request};
 use crate::relay::reading::Forwarded;
@@ -22,14 +22,14 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Answe
     let judge = &client.judge;
     let (permit, asked) = match judge.authorise(&intent, &client.caller).await {
         Verdict::Connect(permit) => (permit, Ok(as_it_came(&request))),
-        Verdict::Inspect(permit, inspection) if inspection.wire == Wire::Tls => {
+        Verdict::Inspect(permit, inspection) if inspection.first == First::Declared(Wire::Tls) => {
             let detail = "the endpoint sets `tls: terminate`, and this request has no TLS";
             let refusal =
                 judge.refuse_unread(&permit.right, Reason::Protocol, detail.to_owned(), None);
             (permit, Err(Box::new(refusal.response())))
         }
-        Verdict::Inspect(permit, inspection) => {
-            let asked = judging::judge(judge, &permit.right, inspection, &request);
+        Verdict::Inspect(permit, _) => {
+            let asked = judging::judge(judge, &permit.right, Wire::Plain, &request);
             (permit, asked)
         }
         Verdict::Refuse(refusal) => return refusal.response().map(Either::Left),

@@ -8,20 +8,20 @@ use http_body_util::Full;
 use super::calls;
 use super::reading::{Forwarded, Unreadable, read};
 use crate::audit::AuditRequest;
-use crate::authorise::{Asked, Inspection, Judge, Right};
+use crate::authorise::{Asked, Judge, Right, Wire};
 use crate::refuse::{Reason, bad_request};
 
 /// Reads a request, asks the policy, and records the decision. A refusal is the last response of its connection.
 pub(crate) fn judge<B>(
     judge: &Judge,
     right: &Right,
-    inspection: Inspection,
+    wire: Wire,
     request: &Request<B>,
 ) -> Result<Forwarded, Box<Response<Full<Bytes>>>> {
     let call = calls::is_call(request);
-    let decided = match read(request, right, inspection.wire) {
+    let decided = match read(request, right, wire) {
         Err(error) => Err(unreadable(judge, right, request, &error)),
-        Ok(_) if inspection.calls && !call => {
+        Ok(_) if right.inspection.is_some_and(|inspection| inspection.calls) && !call => {
             let detail = "the endpoint takes gRPC calls, and this request is none".to_owned();
             let refusal =
                 judge.refuse_unread(right, Reason::Protocol, detail, Some(as_it_came(request)));
@@ -29,7 +29,7 @@ pub(crate) fn judge<B>(
         }
         Ok((path, kind)) => {
             let asked = Asked { method: request.method().as_str(), path: &path, kind };
-            match judge.authorise_request(right, &asked) {
+            match judge.authorise_request(right, wire, &asked) {
                 Ok(()) => Ok(Forwarded { target: path.target(), kind }),
                 Err(refusal) if call => Err(calls::refused(&refusal.detail)),
                 Err(refusal) => Err(refusal.response()),

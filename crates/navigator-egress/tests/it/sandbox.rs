@@ -126,6 +126,7 @@ impl Sandbox {
             sandbox: SandboxLabel { id: "1".into(), name: "test".into() },
             authority: Authority::new("test").unwrap(),
             upstream_tls: UpstreamTls::default(),
+            learning: None,
             // The last are those that cargo puts into the environment of a test.
             read_only: ["/usr", "/lib"]
                 .into_iter()
