@@ -48,13 +48,16 @@ enum Command {
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
     log(cli.verbose);
     let result = match &cli.command {
         Command::Run(args) => run::run(args).map_err(exit::Failure::from),
         Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),
-        Command::Doctor(args) => Ok(doctor::run(args)),
-        Command::Completions(args) => Ok(pages::completions(args)),
+        Command::Doctor(args) => doctor::run(args).map_err(exit::Failure::from),
+        Command::Completions(args) => pages::completions(args).map_err(exit::Failure::from),
         Command::Man(args) => pages::man(args).map_err(exit::Failure::from),
     };
     match result {

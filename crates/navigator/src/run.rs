@@ -139,9 +139,6 @@ impl RunError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Policy(PolicyError::Read(_)) => {
-                Some("name a readable file with --policy FILE".into())
-            }
             Self::Startup(StartupError::Launch(
                 LaunchError::Namespaces { .. } | LaunchError::Ids { .. },
             )) => Some("run `navigator doctor`".into()),

@@ -66,13 +66,15 @@ pub(super) fn grants_of<'p>(
             Decision::Inspect(grant) => return Err(Box::new(needs_inspection(&grant, program))),
             Decision::Inference => return Err(Box::new(needs_inference(program))),
             Decision::Deny(denial) => {
+                let (how, suggestion) =
+                    denial.suggestion.map(|change| (change.how, change.yaml)).unzip();
                 return Err(Box::new(Lost {
                     reason: reason_of(denial.reason),
                     policy: denial.policy,
                     rule: denial.rule,
                     detail: denial.detail,
-                    how: Some(denial.suggestion.how),
-                    suggestion: Some(denial.suggestion.yaml),
+                    how,
+                    suggestion,
                     program: Some(program.executable.to_string()),
                 }));
             }
