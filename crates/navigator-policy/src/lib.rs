@@ -9,6 +9,7 @@ mod address;
 mod allow;
 mod canonical;
 mod cases;
+mod comments;
 mod compile;
 mod decide;
 mod denial;

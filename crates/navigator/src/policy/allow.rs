@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use navigator_policy::AllowError;
 
-use super::{PolicyError, checked, host};
+use super::{PolicyError, host, parse};
 use crate::output;
 use crate::text_file;
 
@@ -22,14 +22,15 @@ pub struct AllowArgs {
     /// Allow it for this program
     #[arg(long, value_name = "PATH")]
     binary: String,
-    /// Change the file instead of printing the new policy; comments in it are lost
+    /// Change the file instead of printing the new policy
     #[arg(long)]
     write: bool,
 }
 
 /// Prints the new policy, or puts it in the place of the old one.
 pub(super) fn allow(args: &AllowArgs) -> Result<u8, PolicyError> {
-    let mut policy = checked(&args.file)?.policy;
+    let text = text_file::read(&args.file)?;
+    let mut policy = parse(&args.file, &text)?.policy;
     let host = host(&args.host)?;
     let changed = policy.allow(&args.binary, &host, args.port).map_err(|error| match error {
         AllowError::Binary(source) => PolicyError::Binary { text: args.binary.clone(), source },
@@ -38,10 +39,11 @@ pub(super) fn allow(args: &AllowArgs) -> Result<u8, PolicyError> {
     if !changed {
         output::say("the policy allows that already");
     }
+    let text = policy.to_yaml_like(&text);
     match (args.write, changed) {
-        (true, true) => text_file::replace(&args.file, &policy.to_yaml())?,
+        (true, true) => text_file::replace(&args.file, &text)?,
         (true, false) => {}
-        (false, _) => output::print(&policy.to_yaml())?,
+        (false, _) => output::print(&text)?,
     }
     Ok(0)
 }

@@ -15,7 +15,7 @@ pub struct FmtArgs {
     /// Name the files that are not in canonical form, change nothing; the exit code is 1 if there are any
     #[arg(long, conflicts_with = "write")]
     check: bool,
-    /// Change the files that are not in canonical form and name them; comments in them are lost
+    /// Change the files that are not in canonical form and name them
     #[arg(long)]
     write: bool,
     /// Choose how to print: the policy, or the names with --check and --write
@@ -31,7 +31,7 @@ pub(super) fn fmt(args: &FmtArgs) -> Result<u8, PolicyError> {
     let mut differ = vec![];
     for file in &args.files {
         let text = text_file::read(file)?;
-        let canonical = parse(file, &text)?.policy.to_yaml();
+        let canonical = parse(file, &text)?.policy.to_yaml_like(&text);
         if text == canonical {
             continue;
         }
@@ -51,10 +51,11 @@ fn one(args: &FmtArgs) -> Result<u8, PolicyError> {
     let [file] = args.files.as_slice() else {
         return Err(PolicyError::Several { count: args.files.len() });
     };
-    let policy = super::checked(file)?.policy;
+    let text = text_file::read(file)?;
+    let policy = parse(file, &text)?.policy;
     match args.output {
         Format::Json => output::print_json(&policy.document())?,
-        Format::Text => output::print(&policy.to_yaml())?,
+        Format::Text => output::print(&policy.to_yaml_like(&text))?,
     }
     Ok(0)
 }
