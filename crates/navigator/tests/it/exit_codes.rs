@@ -1,19 +1,6 @@
 //! Each documented exit code, with the message that explains it. Those of a run start a real sandbox.
 
-use std::process::{Command, Output};
-
-use crate::{file, navigator, stderr};
-
-/// Runs a command in a sandbox; `None`, with the reason, where none can start.
-fn run(args: &[&str], command: &[&str]) -> Option<Output> {
-    let doctor = navigator(&["doctor"]);
-    if doctor.status.code() != Some(0) {
-        eprintln!("skipped: no sandbox can start here:\n{}", crate::stdout(&doctor));
-        return None;
-    }
-    let all = [&["run", "-T", "--audit", "/dev/null"], args, &["--"], command].concat();
-    Some(Command::new(env!("CARGO_BIN_EXE_navigator")).args(all).output().unwrap())
-}
+use crate::{file, navigator, run, stderr};
 
 #[test]
 fn the_commands_own() {

@@ -31,3 +31,14 @@ pub(crate) fn file(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
     std::fs::write(&path, text).unwrap();
     path.display().to_string()
 }
+
+/// Runs a command in a sandbox; `None`, with the reason, where none can start.
+pub(crate) fn run(args: &[&str], command: &[&str]) -> Option<Output> {
+    let doctor = navigator(&["doctor"]);
+    if doctor.status.code() != Some(0) {
+        eprintln!("skipped: no sandbox can start here:\n{}", stdout(&doctor));
+        return None;
+    }
+    let all = [&["run", "-T", "--audit", "/dev/null"], args, &["--"], command].concat();
+    Some(Command::new(env!("CARGO_BIN_EXE_navigator")).args(all).output().unwrap())
+}

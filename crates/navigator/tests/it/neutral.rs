@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::{file, navigator, stderr, stdout};
+use crate::{example, file, navigator, run, stderr, stdout};
 
 /// Recolours, retitles, moves by a C1 control, turns the text around.
 const EVIL: &str = "\x1b[31m\x1b]0;owned\x07\u{9b}2J\u{202e}";
@@ -112,5 +112,22 @@ fn arguments_that_are_repeated() {
         let output = navigator(&args);
         assert!(!output.status.success(), "{args:?}");
         assert_eq!(commands(&output), [], "{args:?}: {output:?}");
+    }
+}
+
+/// A shell by another name, inside, asks for a host that it is not allowed.
+#[test]
+fn programs_that_were_denied() {
+    // It waits for the end of the connection: a program that is gone cannot be named.
+    let ask = "exec 3<>/dev/tcp/203.0.113.7/443; read -r <&3";
+    let script = format!("cp /bin/bash \"$0\" && exec \"$0\" -c '{ask}' 2> /dev/null");
+    let program = format!("/sandbox/{EVIL}\nnavigator: all is well");
+    for (format, shown) in [("text", "/sandbox/\\u{1b}[31m"), ("json", "/sandbox/\\u001b[31m")] {
+        let policy = ["--policy", &example("pypi.yaml"), "-o", format];
+        let Some(output) = run(&policy, &["bash", "-c", &script, &program]) else { return };
+        let text = stderr(&output);
+        assert!(text.contains(shown), "{text}");
+        assert_eq!(commands(&output), [], "{text}");
+        assert!(!text.lines().any(|line| line == "navigator: all is well"), "{text}");
     }
 }
