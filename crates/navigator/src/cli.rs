@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::output::LogLines;
 use crate::{doctor, exit, pages, policy, run};
 
 const RUN_EXAMPLES: &str = "\
@@ -75,7 +76,7 @@ fn log(verbose: u8) {
     let filter = EnvFilter::try_from_env("NAVIGATOR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogLines(std::io::stderr()))
         .with_ansi(false)
         .with_target(false)
         .init();

@@ -41,6 +41,21 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), OutputError> {
     print(&neutral_json(&text))
 }
 
+/// Where log events go: each write is one event, and leaves as one line.
+pub struct LogLines<W>(pub W);
+
+impl<W: Write> Write for LogLines<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        writeln!(self.0, "{}", line(text.trim_end_matches('\n')))?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Text of several lines from outside, so that it cannot move the cursor, recolour or retitle.
 pub fn neutral(text: &str) -> String {
     escaped(text, |c| c == '\n' || is_visible(c), |c| c.escape_unicode().to_string())
@@ -79,6 +94,14 @@ mod tests {
         assert_eq!(neutral("a\u{202e}b\r\nc"), "a\\u{202e}b\\u{d}\nc");
         assert_eq!(neutral("grün → 表"), "grün → 表");
         assert_eq!(line("a\nb\x1b"), "a\\u{a}b\\u{1b}");
+    }
+
+    #[test]
+    fn a_log_event_is_one_harmless_line() {
+        let mut log = LogLines(vec![]);
+        log.write_all("denied a\x1b[31m\u{202e}\nFAKE\n".as_bytes()).unwrap();
+        let text = String::from_utf8(log.0).unwrap();
+        assert_eq!(text, "denied a\\u{1b}[31m\\u{202e}\\u{a}FAKE\n");
     }
 
     #[test]
