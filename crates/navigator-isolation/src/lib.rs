@@ -10,6 +10,7 @@ mod binds;
 mod channel;
 mod confine;
 pub mod features;
+pub mod floor;
 mod ids;
 mod init;
 pub mod limits;

@@ -1,10 +1,21 @@
 //! The smallest change of a policy that allows one thing more.
 
 use crate::decide::{Caller, Decision, Destination};
-use crate::denial;
 use crate::host::Host;
-use crate::model::{Endpoint, EndpointHost, Enforcement, NetworkPolicy, Policy};
-use crate::{CompiledPolicy, PathError, SandboxPath};
+use crate::model::{NetworkPolicy, Policy};
+use crate::suggestion::{endpoint, free_key};
+use crate::{AddressRefusal, CompiledPolicy, PathError, SandboxPath};
+
+/// A right that no policy can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllowError {
+    /// The program's path is none.
+    #[error(transparent)]
+    Binary(#[from] PathError),
+    /// The address is never reachable.
+    #[error(transparent)]
+    Address(#[from] AddressRefusal),
+}
 
 impl Policy {
     /// Lets a program reach a host on a port, as an opaque tunnel, and nothing else. Returns whether anything had to
@@ -12,24 +23,21 @@ impl Policy {
     ///
     /// A policy of its own is added, since a binary or endpoint added to another would give more: each binary there
     /// may reach each endpoint.
-    pub fn allow(&mut self, binary: &str, host: &Host, port: u16) -> Result<bool, PathError> {
+    pub fn allow(&mut self, binary: &str, host: &Host, port: u16) -> Result<bool, AllowError> {
         let binary = SandboxPath::parse(binary)?.as_str().to_owned();
         let to = Destination { host, port };
+        let endpoint = endpoint(&to)?;
         let caller = Caller { executable: &binary, ancestors: &[], scripts: &[] };
         match CompiledPolicy::compile(self, &|_| None).decide(&caller, &to) {
-            Decision::Tunnel(_) | Decision::Inspect(_) => return Ok(false),
-            Decision::Inference | Decision::Deny(_) => {}
+            Decision::Tunnel(grant) | Decision::Inspect(grant) if grant.reaches(host) => {
+                return Ok(false);
+            }
+            Decision::Tunnel(_)
+            | Decision::Inspect(_)
+            | Decision::Inference
+            | Decision::Deny(_) => {}
         }
-        let key = self.free_key(&denial::key(&to));
-        let endpoint = Endpoint {
-            host: Some(EndpointHost::Exact(host.clone())),
-            ports: vec![port],
-            protocol: None,
-            tls: None,
-            enforcement: Enforcement::default(),
-            requests: None,
-            allowed_ips: vec![],
-        };
+        let key = free_key(&to, |key| self.network.contains_key(key));
         let policy =
             NetworkPolicy { name: key.clone(), endpoints: vec![endpoint], binaries: vec![binary] };
         self.network.insert(key, policy);

@@ -38,12 +38,43 @@ impl Policy {
         PolicyHash(Sha256::digest(bytes).into())
     }
 
+    /// The policy as a document, for other formats.
+    #[must_use]
+    pub fn document(&self) -> impl Serialize {
+        Document::new(self)
+    }
+
     /// The policy as YAML, in the usual order of keys.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let text = serde_saphyr::to_string(&Document::new(self)).unwrap_or_default();
         if text.ends_with('\n') { text } else { text + "\n" }
     }
+}
+
+/// Part of a policy as YAML: endpoints and binaries by the key of their policy.
+pub(crate) fn fragment(parts: &BTreeMap<&str, Part<'_>>) -> String {
+    #[derive(Serialize)]
+    struct Policies<'a> {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        endpoints: Vec<EndpointDocument>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        binaries: Vec<Binary<'a>>,
+    }
+    let policies = parts.iter().map(|(key, part)| {
+        let endpoints = part.endpoints.iter().map(EndpointDocument::new).collect();
+        let binaries = part.binary.iter().map(|path| Binary { path }).collect();
+        (*key, Policies { endpoints, binaries })
+    });
+    let document = BTreeMap::from([("network_policies", policies.collect::<BTreeMap<_, _>>())]);
+    serde_saphyr::to_string(&document).unwrap_or_default()
+}
+
+/// What a fragment says about one policy.
+#[derive(Default)]
+pub(crate) struct Part<'a> {
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) binary: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use ipnet::IpNet;
-
 use crate::canonical::PolicyHash;
 use crate::glob::Glob;
 use crate::host::{Host, HostName};
 use crate::model::{
-    AccessPreset, Effect, Endpoint, EndpointHost, Enforcement, NetworkMode, Policy, Protocol,
-    Requests, TlsMode,
+    AccessPreset, Effect, Endpoint, EndpointHost, NetworkMode, Policy, Requests, Rule,
 };
 
 /// A policy that can decide. Reading it takes no lock and, where the answer is yes, no allocation.
@@ -31,13 +28,9 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) policy: String,
     pub(crate) rule: String,
-    pub(crate) host: Option<EndpointHost>,
-    pub(crate) ports: Vec<u16>,
+    pub(crate) endpoint: Endpoint,
     pub(crate) binaries: Vec<Glob>,
-    pub(crate) allowed_ips: Vec<IpNet>,
-    pub(crate) protocol: Option<Protocol>,
-    pub(crate) tls: Option<TlsMode>,
-    pub(crate) enforcement: Enforcement,
+    /// Of a list of rules, each in its place.
     pub(crate) rules: Vec<CompiledRule>,
 }
 
@@ -92,7 +85,7 @@ impl CompiledPolicy {
 
     fn add(&mut self, entry: Entry) {
         let index = self.entries.len();
-        match &entry.host {
+        match &entry.endpoint.host {
             Some(EndpointHost::Exact(host)) => {
                 self.exact.entry(host.clone()).or_default().push(index);
             }
@@ -119,7 +112,7 @@ impl CompiledPolicy {
         let hostless = hostless
             .filter(move |entry| {
                 address.is_none_or(|address| {
-                    entry.allowed_ips.iter().any(|net| net.contains(&address))
+                    entry.endpoint.allowed_ips.iter().any(|net| net.contains(&address))
                 })
             })
             .map(|entry| (Specificity::Hostless, entry));
@@ -213,13 +206,8 @@ impl Entry {
             key: key.to_owned(),
             policy: policy.to_owned(),
             rule: label(endpoint),
-            host: endpoint.host.clone(),
-            ports: endpoint.ports.clone(),
+            endpoint: endpoint.clone(),
             binaries,
-            allowed_ips: endpoint.allowed_ips.clone(),
-            protocol: endpoint.protocol,
-            tls: endpoint.tls,
-            enforcement: endpoint.enforcement,
             rules,
         }
     }
@@ -231,7 +219,7 @@ impl Entry {
 }
 
 impl CompiledRule {
-    fn new(rule: &crate::model::Rule) -> Self {
+    fn new(rule: &Rule) -> Self {
         let method = (rule.method != "*").then(|| rule.method.clone());
         Self {
             effect: rule.effect,
@@ -244,21 +232,12 @@ impl CompiledRule {
 }
 
 fn preset_rules(preset: AccessPreset) -> Vec<CompiledRule> {
-    const READ: &[&str] = &["GET", "HEAD", "OPTIONS"];
-    const WRITE: &[&str] = &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"];
-    let (methods, name) = match preset {
-        AccessPreset::ReadOnly => (READ, "read-only"),
-        AccessPreset::ReadWrite => (WRITE, "read-write"),
-        AccessPreset::Full => (&["*"][..], "full"),
-    };
-    let rule = |method: &&str| CompiledRule {
-        effect: Effect::Allow,
-        method: (*method != "*").then(|| (*method).to_owned()),
-        path: Glob::new("/**"),
-        query: vec![],
-        label: format!("access: {name}"),
-    };
-    methods.iter().map(rule).collect()
+    let label = format!("access: {}", preset.name());
+    let rules = preset.rules();
+    rules
+        .iter()
+        .map(|rule| CompiledRule { label: label.clone(), ..CompiledRule::new(rule) })
+        .collect()
 }
 
 fn label(endpoint: &Endpoint) -> String {

@@ -103,7 +103,7 @@ impl CompiledPolicy {
     /// Decides about a connection.
     pub fn decide<'p>(&'p self, caller: &Caller<'_>, to: &Destination<'_>) -> Decision<'p> {
         if self.mode == NetworkMode::Block {
-            return Decision::Deny(denial::block(caller, to));
+            return Decision::Deny(denial::block(self, caller, to));
         }
         match self.grant(caller, to) {
             Some(grant) if grant.protocol().is_some() => Decision::Inspect(grant),
@@ -118,9 +118,9 @@ impl CompiledPolicy {
     fn grant<'p>(&'p self, caller: &Caller<'_>, to: &Destination<'_>) -> Option<Grant<'p>> {
         let mut best: Option<((Specificity, bool), Grant<'p>)> = None;
         for (specificity, entry) in self.matching_host(to.host) {
-            let rank = (specificity, entry.protocol.is_some());
+            let rank = (specificity, entry.endpoint.protocol.is_some());
             if best.as_ref().is_some_and(|(known, _)| *known > rank)
-                || !entry.ports.contains(&to.port)
+                || !entry.endpoint.ports.contains(&to.port)
                 || !entry.admits(caller)
             {
                 continue;
@@ -152,9 +152,9 @@ impl CompiledPolicy {
             (Some(_), _) | (None, None) => {
                 let denial = match denied {
                     None if !grant.entries().any(|entry| entry.takes(request.kind)) => {
-                        denial::upgrade(grant.first, request)
+                        denial::upgrade(grant, request)
                     }
-                    _ => denial::request(grant.first, denied, request),
+                    Some(_) | None => denial::request(grant, denied, request),
                 };
                 match grant.enforcement() {
                     Enforcement::Enforce => RequestDecision::Deny(denial),
@@ -169,13 +169,13 @@ impl Entry {
     fn takes(&self, kind: RequestKind) -> bool {
         match kind {
             RequestKind::Plain => true,
-            RequestKind::WebSocket => self.protocol == Some(Protocol::Websocket),
+            RequestKind::WebSocket => self.endpoint.protocol == Some(Protocol::Websocket),
         }
     }
 }
 
 impl CompiledRule {
-    fn matches(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn matches(&self, request: &Request<'_>) -> bool {
         let method = self.method.as_ref();
         method.is_none_or(|method| method.eq_ignore_ascii_case(request.method))
             && request.path.matches(&self.path)
@@ -193,7 +193,8 @@ impl<'p> Grant<'p> {
         }
     }
 
-    fn entries(&self) -> impl Iterator<Item = &'p Entry> + use<'p> {
+    /// The endpoints that it comes from, the first and those merged with it.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &'p Entry> + use<'p> {
         std::iter::once(self.first).chain(self.more.into_iter().flatten())
     }
 
@@ -212,14 +213,14 @@ impl<'p> Grant<'p> {
     /// Networks that the resolved address must be in; empty for any public one.
     #[must_use]
     pub fn allowed_ips(&self) -> &'p [IpNet] {
-        &self.first.allowed_ips
+        &self.first.endpoint.allowed_ips
     }
 
     /// Checks a resolved address: one of the merged endpoints must take it.
     pub fn check_address(&self, address: IpAddr) -> Result<(), AddressRefusal> {
         let mut refusal = None;
         for entry in self.entries() {
-            match check_address(address, &entry.allowed_ips) {
+            match check_address(address, &entry.endpoint.allowed_ips) {
                 Ok(()) => return Ok(()),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
@@ -227,29 +228,38 @@ impl<'p> Grant<'p> {
         refusal.map_or(Ok(()), Err)
     }
 
+    /// Whether it reaches the host itself: an address is also checked by the rules about addresses.
+    pub(crate) fn reaches(&self, host: &Host) -> bool {
+        match host {
+            Host::Name(_) => true,
+            Host::Address(address) => self.check_address(*address).is_ok(),
+        }
+    }
+
     /// How requests are parsed; `None` for an opaque tunnel.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
-        self.first.protocol
+        self.first.endpoint.protocol
     }
 
     /// Whether one of the merged endpoints has this protocol.
     #[must_use]
     pub fn speaks(&self, protocol: Protocol) -> bool {
-        self.entries().any(|entry| entry.protocol == Some(protocol))
+        self.entries().any(|entry| entry.endpoint.protocol == Some(protocol))
     }
 
     /// What happens to TLS: it ends here if any of the merged endpoints says so.
     #[must_use]
     pub fn tls(&self) -> Option<TlsMode> {
-        let terminate = self.entries().any(|entry| entry.tls == Some(TlsMode::Terminate));
-        if terminate { Some(TlsMode::Terminate) } else { self.first.tls }
+        let terminate = self.entries().any(|entry| entry.endpoint.tls == Some(TlsMode::Terminate));
+        if terminate { Some(TlsMode::Terminate) } else { self.first.endpoint.tls }
     }
 
     /// Whether violations are denied: they are if any of the merged endpoints says so.
     #[must_use]
     pub fn enforcement(&self) -> Enforcement {
-        let enforce = self.entries().any(|entry| entry.enforcement == Enforcement::Enforce);
+        let enforce =
+            self.entries().any(|entry| entry.endpoint.enforcement == Enforcement::Enforce);
         if enforce { Enforcement::Enforce } else { Enforcement::Audit }
     }
 }

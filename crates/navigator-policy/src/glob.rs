@@ -49,9 +49,25 @@ impl Glob {
         self.tokens.iter().all(|token| matches!(token, Token::Byte(_)))
     }
 
+    /// Whether it matches a text.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        self.matches_bytes(bytes.len(), |at| bytes.get(at).copied())
+    }
+
+    /// Whether it matches a path with its query, `path?query`.
+    pub(crate) fn matches_target(&self, path: &str, query: &str) -> bool {
+        let (path, query) = (path.as_bytes(), query.as_bytes());
+        self.matches_bytes(path.len() + 1 + query.len(), |at| match at.checked_sub(path.len()) {
+            None => path.get(at).copied(),
+            Some(0) => Some(b'?'),
+            Some(after) => query.get(after - 1).copied(),
+        })
+    }
+
     /// Greedy matching with two places to go back to: the last `*` and the last `**`.
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        let (tokens, bytes) = (&self.tokens, path.as_bytes());
+    fn matches_bytes(&self, length: usize, get: impl Fn(usize) -> Option<u8>) -> bool {
+        let tokens = &self.tokens;
         let (mut token, mut byte) = (0, 0);
         let mut segment: Option<(usize, usize)> = None;
         let mut any: Option<(usize, usize)> = None;
@@ -68,23 +84,23 @@ impl Glob {
                     token += 1;
                     continue;
                 }
-                Some(Token::Byte(wanted)) if bytes.get(byte) == Some(wanted) => {
+                Some(Token::Byte(wanted)) if get(byte) == Some(*wanted) => {
                     (token, byte) = (token + 1, byte + 1);
                     continue;
                 }
-                Some(Token::One) if bytes.get(byte).is_some_and(|b| *b != b'/') => {
+                Some(Token::One) if get(byte).is_some_and(|b| b != b'/') => {
                     (token, byte) = (token + 1, byte + 1);
                     continue;
                 }
-                None if byte == bytes.len() => return true,
+                None if byte == length => return true,
                 Some(Token::Byte(_) | Token::One) | None => {}
             }
             match (segment, any) {
-                (Some((at, from)), _) if bytes.get(from).is_some_and(|b| *b != b'/') => {
+                (Some((at, from)), _) if get(from).is_some_and(|b| b != b'/') => {
                     segment = Some((at, from + 1));
                     (token, byte) = (at + 1, from + 1);
                 }
-                (_, Some((at, from))) if from < bytes.len() => {
+                (_, Some((at, from))) if from < length => {
                     any = Some((at, from + 1));
                     segment = None;
                     (token, byte) = (at + 1, from + 1);
@@ -125,6 +141,17 @@ mod tests {
                 Glob::new(&pattern).matches(&path),
                 model(pattern.as_bytes(), path.as_bytes())
             );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_query_is_matched_as_if_it_were_part_of_the_text(
+            pattern in "[ab/*?]{0,8}", path in "[ab/]{0,6}", query in "[ab/?]{0,6}",
+        ) {
+            let glob = Glob::new(&pattern);
+            let whole = format!("{path}?{query}");
+            proptest::prop_assert_eq!(glob.matches_target(&path, &query), glob.matches(&whole));
         }
     }
 

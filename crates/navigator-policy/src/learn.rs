@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::Destination;
-use crate::denial;
 use crate::host::Host;
 use crate::model::{
     Effect, Endpoint, EndpointHost, Enforcement, NetworkPolicy, Policy, Protocol, Requests, Rule,
     TlsMode,
 };
+use crate::suggestion::{free_key, pattern};
 
 /// Paths beside each other that are listed one by one; from the next one on a `*` stands for all of them.
 const SIBLINGS: usize = 4;
@@ -62,19 +62,13 @@ impl Policy {
         self.network.clear();
         for ((programs, seen), places) in shared {
             let Some((host, port)) = places.first() else { continue };
-            let key = self.free_key(&denial::key(&Destination { host, port: *port }));
+            let to = Destination { host, port: *port };
+            let key = free_key(&to, |key| self.network.contains_key(key));
             let endpoints =
                 places.iter().map(|(host, port)| endpoint(host, *port, &seen)).collect();
             let binaries = programs.into_iter().map(str::to_owned).collect();
             self.network.insert(key.clone(), NetworkPolicy { name: key, endpoints, binaries });
         }
-    }
-
-    /// `key`, or the same with the first number that makes it a new one.
-    pub(crate) fn free_key(&self, key: &str) -> String {
-        let numbered = (2..).map(|number: u64| format!("{key}_{number}"));
-        let mut keys = std::iter::once(key.to_owned()).chain(numbered);
-        keys.find(|key| !self.network.contains_key(key)).unwrap_or_else(|| key.to_owned())
     }
 }
 
@@ -99,9 +93,12 @@ fn endpoint(host: &Host, port: u16, seen: &Seen) -> Endpoint {
 }
 
 fn rules(requests: &BTreeSet<(String, String)>) -> Vec<Rule> {
-    let mut by_method: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut by_method: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (method, path) in requests {
-        by_method.entry(method).or_default().insert(path);
+        // What cannot be written as a pattern is not granted.
+        if let Some(path) = pattern(path) {
+            by_method.entry(method).or_default().insert(path);
+        }
     }
     let patterns = by_method.into_iter().flat_map(|(method, paths)| {
         patterns(&paths).into_iter().map(move |path| Rule {
@@ -115,8 +112,8 @@ fn rules(requests: &BTreeSet<(String, String)>) -> Vec<Rule> {
     patterns.collect()
 }
 
-fn patterns(paths: &BTreeSet<&str>) -> BTreeSet<String> {
-    let beside = fold(paths.iter().copied(), SIBLINGS, |path| {
+fn patterns(paths: &BTreeSet<String>) -> BTreeSet<String> {
+    let beside = fold(paths.iter().map(String::as_str), SIBLINGS, |path| {
         let (parent, _) = path.trim_end_matches('/').rsplit_once('/')?;
         Some(format!("{parent}/*{}", if path.ends_with('/') { "/" } else { "" }))
     });
@@ -223,7 +220,7 @@ mod tests {
     #[test]
     fn a_wildcard_stands_only_for_many() {
         let paths = |list: &[&str]| {
-            let list: BTreeSet<&str> = list.iter().copied().collect();
+            let list = list.iter().map(|path| (*path).to_owned()).collect();
             patterns(&list).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(paths(&["/a/1", "/a/2", "/a/3", "/a/4"]), ["/a/1", "/a/2", "/a/3", "/a/4"]);

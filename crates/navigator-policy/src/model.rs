@@ -171,6 +171,34 @@ pub enum AccessPreset {
     Full,
 }
 
+impl AccessPreset {
+    /// The word for it in policies.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::ReadWrite => "read-write",
+            Self::Full => "full",
+        }
+    }
+
+    /// The methods that it allows; `*` is any.
+    #[must_use]
+    pub fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::ReadOnly => &["GET", "HEAD", "OPTIONS"],
+            Self::ReadWrite => &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"],
+            Self::Full => &["*"],
+        }
+    }
+
+    /// The rules that mean the same.
+    #[must_use]
+    pub fn rules(self) -> Vec<Rule> {
+        self.methods().iter().map(|method| Rule::allow(method, "/**")).collect()
+    }
+}
+
 /// One rule over requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -184,6 +212,19 @@ pub struct Rule {
     pub query: BTreeMap<String, String>,
     /// SQL command, upper case.
     pub command: Option<String>,
+}
+
+impl Rule {
+    /// Allows a method, upper case or `*`, on the paths that a pattern matches.
+    pub(crate) fn allow(method: &str, path: &str) -> Self {
+        Self {
+            effect: Effect::Allow,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: BTreeMap::new(),
+            command: None,
+        }
+    }
 }
 
 /// What a rule's match does.

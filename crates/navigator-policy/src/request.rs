@@ -1,5 +1,7 @@
 //! HTTP requests as rules see them: one canonical path, and its query apart.
 
+use std::borrow::Cow;
+
 use crate::glob::Glob;
 use crate::model::Effect;
 
@@ -95,8 +97,7 @@ impl CanonicalPath {
         if pattern.matches(&self.path) {
             return true;
         }
-        let Some(query) = &self.query else { return false };
-        pattern.matches(&format!("{}?{query}", self.path))
+        self.query.as_ref().is_some_and(|query| pattern.matches_target(&self.path, query))
     }
 
     /// Whether a parameter satisfies a rule. An allow needs at least one value and all of them to match; for a
@@ -169,7 +170,11 @@ fn hex(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-fn decode_parameter(raw: &str) -> Option<String> {
+/// Plain text, as most is, is not copied.
+fn decode_parameter(raw: &str) -> Option<Cow<'_, str>> {
+    if !raw.contains(['%', '+']) {
+        return Some(raw.into());
+    }
     let mut bytes = vec![];
     let mut rest = raw.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -189,7 +194,7 @@ fn decode_parameter(raw: &str) -> Option<String> {
             }
         }
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::from)
 }
 
 /// Removes dot segments (RFC 3986 section 5.2.4), empty segments and parameters after `;`.

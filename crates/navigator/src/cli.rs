@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::output::LogLines;
 use crate::{doctor, exit, pages, policy, run};
 
 const RUN_EXAMPLES: &str = "\
@@ -48,13 +49,16 @@ enum Command {
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
     log(cli.verbose);
     let result = match &cli.command {
         Command::Run(args) => run::run(args).map_err(exit::Failure::from),
         Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),
-        Command::Doctor(args) => Ok(doctor::run(args)),
-        Command::Completions(args) => Ok(pages::completions(args)),
+        Command::Doctor(args) => doctor::run(args).map_err(exit::Failure::from),
+        Command::Completions(args) => pages::completions(args).map_err(exit::Failure::from),
         Command::Man(args) => pages::man(args).map_err(exit::Failure::from),
     };
     match result {
@@ -72,7 +76,7 @@ fn log(verbose: u8) {
     let filter = EnvFilter::try_from_env("NAVIGATOR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogLines(std::io::stderr()))
         .with_ansi(false)
         .with_target(false)
         .init();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use navigator_isolation::features::{self, Feature, Status};
 use serde::Serialize;
 
-use crate::output::{self, Format, neutral};
+use crate::output::{self, Format, OutputError, neutral};
 
 /// Arguments of `navigator doctor`.
 #[derive(clap::Args, Debug)]
@@ -23,17 +23,17 @@ struct Report {
 }
 
 /// Probes, tries, tells; the exit code is 1 when no sandbox could start.
-pub fn run(args: &DoctorArgs) -> u8 {
+pub fn run(args: &DoctorArgs) -> Result<u8, OutputError> {
     let features = features::probe();
     let trial = trial();
     let can_start = trial.is_ok();
     let trial = trial.unwrap_or_else(|reason| reason);
     let report = Report { can_start, trial, features };
     match args.output {
-        Format::Json => output::print_json(&report),
-        Format::Text => output::print(&neutral(&text(&report))),
+        Format::Json => output::print_json(&report)?,
+        Format::Text => output::print(&neutral(&text(&report)))?,
     }
-    u8::from(!report.can_start)
+    Ok(u8::from(!report.can_start))
 }
 
 /// Starts a real sandbox, with the network captured, that runs `true`.

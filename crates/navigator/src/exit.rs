@@ -2,50 +2,129 @@
 
 use std::process::ExitCode;
 
-use crate::output::{neutral, say};
+use crate::output::{OutputError, line, neutral, print, say};
 use crate::pages::ManError;
 use crate::policy::PolicyError;
 use crate::run::RunError;
+use crate::text_file::WriteError;
 
 /// A command that failed.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
+    /// What belongs before the message, in many lines.
+    details: Option<String>,
     error: Box<dyn std::error::Error>,
     hint: Option<String>,
 }
 
+/// Navigator itself failed.
+const OURS: u8 = 125;
+/// Wrong usage or an invalid policy.
+const USAGE: u8 = 2;
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        Self { code: error.exit_code(), hint: error.hint(), error: Box::new(error) }
+        match error {
+            RunError::Policy(error) => error.into(),
+            error => Self {
+                code: error.exit_code(),
+                details: None,
+                hint: error.hint(),
+                error: Box::new(error),
+            },
+        }
     }
 }
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        Self { code: 2, hint: None, error: Box::new(error) }
+        let (code, hint) = match &error {
+            PolicyError::Read(_) => (USAGE, "name a readable file; `-` is standard input".into()),
+            PolicyError::Invalid { file, .. } => {
+                (USAGE, format!("correct it and run `navigator policy check {file}`"))
+            }
+            PolicyError::Host { .. } => {
+                (USAGE, "write a name such as `api.example.com`, or an address".into())
+            }
+            PolicyError::Address { .. } => (USAGE, "allow the service by its public name".into()),
+            PolicyError::Binary { .. } => {
+                (USAGE, "write the path that it has in the sandbox, such as `/usr/bin/curl`".into())
+            }
+            PolicyError::Path { .. } => (USAGE, "write a path such as `/repos/x?page=1`".into()),
+            PolicyError::Cases(_) => {
+                let case = "- { binary: /usr/bin/curl, host: a.example, expect: deny }";
+                (USAGE, format!("write `cases:` and below it lines such as `{case}`"))
+            }
+            PolicyError::Several { .. } => {
+                (USAGE, "name one file, or use --check or --write".into())
+            }
+            PolicyError::Write(WriteError::Stdin) => {
+                (USAGE, "name a file, or leave out --write".into())
+            }
+            PolicyError::Write(WriteError::File { .. }) => {
+                (OURS, "name a file in a directory that can be written".into())
+            }
+            PolicyError::Output(_) => (OURS, NO_OUTPUT.into()),
+        };
+        let details = match &error {
+            PolicyError::Invalid { rendered, .. } => Some(rendered.clone()),
+            _ => None,
+        };
+        Self { code, details, hint: Some(hint), error: Box::new(error) }
+    }
+}
+
+const NO_OUTPUT: &str = "check that there is room where the output goes";
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        Self { code: OURS, details: None, hint: Some(NO_OUTPUT.into()), error: Box::new(error) }
     }
 }
 
 impl From<ManError> for Failure {
     fn from(error: ManError) -> Self {
-        Self { code: 125, hint: None, error: Box::new(error) }
+        match error {
+            ManError::Output(error) => error.into(),
+            error @ ManError::Pages { .. } => {
+                let hint = "name a directory that can be written".into();
+                Self { code: OURS, details: None, hint: Some(hint), error: Box::new(error) }
+            }
+        }
     }
 }
 
 impl Failure {
     /// Tells what failed, why, and what to do next.
     pub fn report(&self) -> ExitCode {
-        let mut text = format!("error: {}", neutral(&self.error.to_string()));
+        let mut text = match &self.details {
+            Some(details) => format!("{}\n\n", neutral(details)),
+            None => String::new(),
+        };
+        text.push_str(&format!("error: {}", line(&self.error.to_string())));
         let mut cause = self.error.source();
         while let Some(error) = cause {
-            text.push_str(&format!("\n  because: {}", neutral(&error.to_string())));
+            text.push_str(&format!("\n  because: {}", line(&error.to_string())));
             cause = error.source();
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("\n  next: {}", neutral(hint)));
+            text.push_str(&format!("\n  next: {}", line(hint)));
         }
         say(&text);
         ExitCode::from(self.code)
+    }
+}
+
+/// What the command line's own parser has to say: help on standard output, wrong usage on standard error, where it
+/// repeats arguments.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        say(neutral(&error.to_string()).trim_end());
+        return ExitCode::from(USAGE);
+    }
+    match print(&error.render().ansi().to_string()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Failure::from(error).report(),
     }
 }

@@ -1,7 +1,9 @@
 //! How text leaves this program: data on standard output, all else on standard error, nothing that could
 //! command a terminal.
 
-use std::io::Write;
+use std::io::{self, Write};
+
+use navigator_policy::is_visible;
 
 /// How a listing is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -18,35 +20,68 @@ pub fn say(text: &str) {
     let _unheard = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// Text that could not be printed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write to standard output")]
+pub struct OutputError(#[from] io::Error);
+
 /// Prints data on standard output; a reader that went away ends it quietly, as with other tools.
-pub fn print(text: &str) {
+pub fn print(text: &str) -> Result<(), OutputError> {
     let mut out = anstream::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _unread = write!(out, "{text}{end}").and_then(|()| out.flush());
-}
-
-/// Prints a value as JSON.
-pub fn print_json(value: &impl serde::Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => print(&text),
-        Err(error) => tracing::error!(%error, "failed to print JSON"),
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// Text from outside without control characters, so that it cannot move the cursor, recolour or retitle.
-pub fn neutral(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let harmless = c == '\n' || !(c.is_control() || is_reordering(c));
-            let escaped = if harmless { String::from(c) } else { c.escape_unicode().to_string() };
-            escaped.chars().collect::<Vec<_>>()
-        })
-        .collect()
+/// Prints a value as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), OutputError> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    print(&neutral_json(&text))
 }
 
-/// Characters that change the direction of text around them.
-fn is_reordering(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+/// Where log events go: each write is one event, and leaves as one line.
+pub struct LogLines<W>(pub W);
+
+impl<W: Write> Write for LogLines<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        writeln!(self.0, "{}", line(text.trim_end_matches('\n')))?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Text of several lines from outside, so that it cannot move the cursor, recolour or retitle.
+pub fn neutral(text: &str) -> String {
+    escaped(text, |c| c == '\n' || is_visible(c), |c| c.escape_unicode().to_string())
+}
+
+/// The same for text that belongs on one line, so that it cannot make up messages of its own either.
+pub fn line(text: &str) -> String {
+    escaped(text, is_visible, |c| c.escape_unicode().to_string())
+}
+
+/// The same for JSON, whose meaning stays: characters beyond its syntax stand only in strings.
+pub fn neutral_json(text: &str) -> String {
+    let escape = |c: char| format!("\\u{:04x}", u32::from(c));
+    escaped(text, |c| c == '\n' || is_visible(c), escape)
+}
+
+fn escaped(text: &str, harmless: fn(char) -> bool, escape: fn(char) -> String) -> String {
+    let mut result = String::with_capacity(text.len());
+    for c in text.chars() {
+        if harmless(c) {
+            result.push(c);
+        } else {
+            result.push_str(&escape(c));
+        }
+    }
+    result
 }
 
 #[cfg(test)]
@@ -58,5 +93,22 @@ mod tests {
         assert_eq!(neutral("a\x1b[31mb\u{9b}c"), "a\\u{1b}[31mb\\u{9b}c");
         assert_eq!(neutral("a\u{202e}b\r\nc"), "a\\u{202e}b\\u{d}\nc");
         assert_eq!(neutral("grün → 表"), "grün → 表");
+        assert_eq!(line("a\nb\x1b"), "a\\u{a}b\\u{1b}");
+    }
+
+    #[test]
+    fn a_log_event_is_one_harmless_line() {
+        let mut log = LogLines(vec![]);
+        log.write_all("denied a\x1b[31m\u{202e}\nFAKE\n".as_bytes()).unwrap();
+        let text = String::from_utf8(log.0).unwrap();
+        assert_eq!(text, "denied a\\u{1b}[31m\\u{202e}\\u{a}FAKE\n");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({ "a\u{202e}": ["\u{9b}31m\x1b", "grün\n"] });
+        let text = neutral_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || is_visible(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

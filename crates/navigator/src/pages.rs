@@ -1,11 +1,12 @@
 //! Completions and manual pages, made from the command line's own definition.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use clap::CommandFactory;
 
 use crate::cli::Cli;
-use crate::output;
+use crate::output::{self, OutputError};
 
 /// Arguments of `navigator completions`.
 #[derive(clap::Args, Debug)]
@@ -24,38 +25,42 @@ pub struct ManArgs {
 
 /// Manual pages that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to write manual pages to {path}; name a directory that can be written")]
-pub struct ManError {
-    path: PathBuf,
-    source: std::io::Error,
+pub enum ManError {
+    /// To a directory.
+    #[error("failed to write manual pages to {path}")]
+    Pages {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// To standard output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// Prints a completion script.
-pub fn completions(args: &CompletionsArgs) -> u8 {
+pub fn completions(args: &CompletionsArgs) -> Result<u8, OutputError> {
     let mut script = vec![];
     clap_complete::generate(args.shell, &mut Cli::command(), "navigator", &mut script);
-    output::print(&String::from_utf8_lossy(&script));
-    0
+    output::print(&String::from_utf8_lossy(&script))?;
+    Ok(0)
 }
 
 /// Prints or writes manual pages.
 pub fn man(args: &ManArgs) -> Result<u8, ManError> {
     // The commit would make the pages differ with every commit.
     let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ManError { path, source }
-    };
     match &args.dir {
         Some(dir) => {
-            std::fs::create_dir_all(dir).map_err(at(dir))?;
-            clap_mangen::generate_to(command, dir).map_err(at(dir))?;
+            std::fs::create_dir_all(dir)
+                .and_then(|()| clap_mangen::generate_to(command, dir))
+                .map_err(|source| ManError::Pages { path: dir.clone(), source })?;
         }
         None => {
             let mut page = vec![];
-            let stdout = Path::new("standard output");
-            clap_mangen::Man::new(command).render(&mut page).map_err(at(stdout))?;
-            output::print(&String::from_utf8_lossy(&page));
+            clap_mangen::Man::new(command).render(&mut page).map_err(OutputError::from)?;
+            output::print(&String::from_utf8_lossy(&page))?;
         }
     }
     Ok(0)

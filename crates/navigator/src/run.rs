@@ -15,6 +15,7 @@ use navigator_supervisor::{
 
 use crate::output::Format;
 use crate::policy::PolicyError;
+use crate::text_file::WriteError;
 use arguments::{EnvArg, MountArg, ParseArgumentError};
 
 /// Arguments of `navigator run`.
@@ -124,7 +125,7 @@ pub enum RunError {
     Follow(#[from] FollowError),
     /// What was learned cannot be kept.
     #[error(transparent)]
-    Learn(#[from] learn::LearnError),
+    Learn(#[from] WriteError),
     /// The policy file could not be followed.
     #[error("failed to follow the policy file")]
     Watch(#[source] std::io::Error),
@@ -162,9 +163,6 @@ impl RunError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Policy(PolicyError::Read(_)) => {
-                Some("name a readable file with --policy FILE".into())
-            }
             Self::Startup(StartupError::Launch(
                 LaunchError::Namespaces { .. } | LaunchError::Ids { .. },
             )) => Some("run `navigator doctor`".into()),

@@ -35,12 +35,32 @@ pub fn read(path: &Path) -> Result<String, ReadError> {
     read().map_err(|source| ReadError { path: path.to_owned(), source })
 }
 
+/// A file that cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It is none.
+    #[error("failed to change standard input: it is not a file")]
+    Stdin,
+    /// The system refuses.
+    #[error("failed to write {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
 /// Replaces a file whole: a reader sees the old text or the new one, whatever happens in between. A link stays a
 /// link, and the file keeps its mode. Standard input cannot be replaced.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: &str) -> Result<(), WriteError> {
     if path == Path::new("-") {
-        return Err(io::Error::other("standard input cannot be changed; name a file"));
+        return Err(WriteError::Stdin);
     }
+    replace_file(path, text).map_err(|source| WriteError::File { path: path.to_owned(), source })
+}
+
+fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     let path = path.canonicalize()?;
     let mode = std::fs::metadata(&path)?.permissions();
     let mut beside = path.clone().into_os_string();

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Row;
+use super::row::{Check, Kind, Row, Summary};
 use crate::shell;
 
 /// The origin that streams go to.
@@ -17,40 +17,65 @@ const CLOSE: &str = "203.0.113.10:8";
 /// Connections for each row.
 const COUNT: usize = 2_000;
 
-/// Rows of latency, and lines about rates and throughput.
-pub fn rows(release: &Path) -> Result<(Vec<Row>, Vec<Value>)> {
+/// Rows of latency, rates and throughput.
+pub fn rows(release: &Path) -> Result<Vec<Row>> {
     if !shell::has("ip") {
         println!("network rows: skipped: `ip` is missing; install iproute2");
-        return Ok((vec![], vec![]));
+        return Ok(vec![]);
     }
     let mut rows = vec![];
-    let mut values = vec![];
     for concurrency in [1, 16, 64] {
-        for (mode, name) in
-            [("direct", "direct connect (floor)"), ("proxy", "CONNECT through the sandbox's proxy")]
-        {
-            let mut samples = client(release, mode, COUNT, concurrency)?;
-            let total = samples.pop().context("the load printed nothing")?;
-            let rate = samples.len() as f64 / (total / 1e6);
-            println!("{name}, concurrency {concurrency}: {rate:.0}/s");
-            values.push(json!({ "row": name, "concurrency": concurrency, "per_second": rate }));
-            let times = samples.iter().map(|us| Duration::from_secs_f64(us / 1e6)).collect();
-            rows.push((format!("{name}, concurrency {concurrency}"), times));
-        }
+        rows.extend(connections(release, concurrency)?);
     }
-    for (mode, name) in
-        [("stream-direct", "1 GiB, direct (floor)"), ("stream-proxy", "1 GiB, through a tunnel")]
-    {
-        let mut runs = vec![];
-        for _ in 0..5 {
-            runs.extend(client(release, mode, 1, 1)?);
-        }
-        runs.sort_by(f64::total_cmp);
-        let rate = 1.073_741_824 / runs[runs.len() / 2];
-        println!("{name}: {rate:.2} GB/s (median of {})", runs.len());
-        values.push(json!({ "row": name, "gb_per_second": rate }));
+    let direct = throughput(release, "stream-direct")?;
+    let tunnel = throughput(release, "stream-proxy")?;
+    rows.push(Row::one("throughput of 1 GiB, direct", direct, "GB/s", Kind::Floor));
+    let checks = vec![Check::at_least(tunnel, 0.7 * direct, "GB/s (70 % of direct)")];
+    rows.push(Row::one(
+        "throughput of 1 GiB, through a tunnel",
+        tunnel,
+        "GB/s",
+        Kind::Ours(checks),
+    ));
+    Ok(rows)
+}
+
+/// Latency and rate of new connections, direct and through the proxy.
+fn connections(release: &Path, concurrency: usize) -> Result<[Row; 4]> {
+    let (direct, direct_rate) = load(release, "direct", concurrency)?;
+    let (proxy, proxy_rate) = load(release, "proxy", concurrency)?;
+    let over = direct.p50 + Duration::from_micros(250);
+    let (latency, rate) = match concurrency {
+        1 => (vec![Check::at_most("p50 (250 µs over direct)", proxy.p50, over)], Some(2_500.0)),
+        16 => (vec![], Some(5_000.0)),
+        _ => (vec![Check::at_most("p99", proxy.p99, Duration::from_millis(40))], None),
+    };
+    let rate = rate.map(|limit| Check::at_least(proxy_rate, limit, "/s")).into_iter().collect();
+    let name = |what: &str| format!("{what}, concurrency {concurrency}");
+    Ok([
+        Row::times(name("direct connect"), direct, Kind::Floor),
+        Row::times(name("CONNECT through the sandbox's proxy"), proxy, Kind::Ours(latency)),
+        Row::one(name("rate of direct connects"), direct_rate, "/s", Kind::Floor),
+        Row::one(name("rate of CONNECT"), proxy_rate, "/s", Kind::Ours(rate)),
+    ])
+}
+
+fn load(release: &Path, mode: &str, concurrency: usize) -> Result<(Summary, f64)> {
+    let mut samples = client(release, mode, COUNT, concurrency)?;
+    let total = samples.pop().context("the load printed nothing")?;
+    let rate = samples.len() as f64 / (total / 1e6);
+    let times: Vec<_> = samples.iter().map(|us| Duration::from_secs_f64(us / 1e6)).collect();
+    Ok((Summary::of(&times), rate))
+}
+
+/// GB/s, the median of five runs.
+fn throughput(release: &Path, mode: &str) -> Result<f64> {
+    let mut runs = vec![];
+    for _ in 0..5 {
+        runs.extend(client(release, mode, 1, 1)?);
     }
-    Ok((rows, values))
+    runs.sort_by(f64::total_cmp);
+    Ok(1.073_741_824 / runs[runs.len() / 2])
 }
 
 fn client(release: &Path, mode: &str, count: usize, concurrency: usize) -> Result<Vec<f64>> {

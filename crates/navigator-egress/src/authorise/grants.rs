@@ -117,13 +117,15 @@ pub(super) fn grants_of<'p>(
             }
             Decision::Inference => return Err(Box::new(needs_inference(program))),
             Decision::Deny(denial) => {
+                let (how, suggestion) =
+                    denial.suggestion.map(|change| (change.how, change.yaml)).unzip();
                 return Err(Box::new(Lost {
                     reason: reason_of(denial.reason),
                     policy: denial.policy,
                     rule: denial.rule,
                     detail: denial.detail,
-                    how: Some(denial.suggestion.how),
-                    suggestion: Some(denial.suggestion.yaml),
+                    how,
+                    suggestion,
                     program: Some(program.executable.to_string()),
                 }));
             }

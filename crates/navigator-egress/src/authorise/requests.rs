@@ -158,7 +158,8 @@ fn refused(right: &Right, denial: Denial) -> Box<Refusal> {
     let reason = reason_of(denial.reason);
     let mut refusal = Refusal::to(&right.host, right.port, reason, denial.detail);
     (refusal.policy, refusal.rule) = (denial.policy, denial.rule);
-    (refusal.how, refusal.suggestion) = (Some(denial.suggestion.how), Some(denial.suggestion.yaml));
+    (refusal.how, refusal.suggestion) =
+        denial.suggestion.map(|suggestion| (suggestion.how, suggestion.yaml)).unzip();
     refusal.program = first_program(right);
     Box::new(refusal)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostics::{Collector, Found};
 use crate::document::{Key, Node, Place, Value};
+use crate::visible::is_visible;
 
 /// Reads a tree and collects what is wrong with it.
 pub(super) struct Reader {
@@ -35,6 +36,15 @@ impl Reader {
     fn wrong(&mut self, node: &Node, path: &str, wanted: &str) {
         let message = format!("this is {}, and {wanted} is wanted", node.value.kind());
         self.error(node, path, message, None);
+    }
+
+    /// Texts of a policy are shown in messages, logs and headers, so none may command what shows them.
+    fn visible(&mut self, at: Place, path: &str, text: &str) {
+        if let Some(c) = text.chars().find(|c| !is_visible(*c)) {
+            let message =
+                format!("the text has the character U+{:04X}, which does not show", u32::from(c));
+            self.error_at(at, path, message, Some("write it without"));
+        }
     }
 
     /// A map with known keys; unknown ones are errors.
@@ -69,6 +79,7 @@ impl Reader {
             return None;
         };
         for (index, (key, _)) in entries.iter().enumerate() {
+            self.visible(key.at, path, &key.text);
             if entries[..index].iter().any(|(other, _)| other.text == key.text) {
                 let found = Found { at: key.at, path, text: &key.text };
                 self.found.error(found, format!("the key `{}` comes twice", key.text), None);
@@ -89,7 +100,10 @@ impl Reader {
 
     pub(super) fn text(&mut self, node: &Node, path: &str) -> Option<String> {
         match &node.value {
-            Value::Text(text) => Some(text.clone()),
+            Value::Text(text) => {
+                self.visible(node.at, path, text);
+                Some(text.clone())
+            }
             Value::Integer(_) | Value::Float | Value::Bool(_) => {
                 self.wrong(node, path, "text (put it in quotes)");
                 None

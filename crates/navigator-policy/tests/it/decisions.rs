@@ -73,7 +73,7 @@ fn a_suggestion_is_valid_and_allows_exactly_that() {
     let compiled = compile(&policy("a", "host: a.example, port: 443", "/usr/bin/curl"));
     let odd = Caller { executable: "/sandbox/it's \"odd\"", ..CURL };
     let Decision::Deny(denial) = decide(&compiled, &odd, "b.example", 8443) else { panic!() };
-    let text = format!("version: 1\n{}", denial.suggestion.yaml);
+    let text = format!("version: 1\n{}", denial.suggestion.unwrap().yaml);
     let suggested =
         load("suggestion", &text).unwrap_or_else(|errors| panic!("{text}{errors}")).policy;
     let compiled = CompiledPolicy::compile(&suggested, &|_| None);

@@ -31,6 +31,17 @@ fn an_error_names_its_line_and_column() {
 }
 
 #[test]
+fn a_text_that_could_command_a_terminal_is_an_error() {
+    for text in ["\\e[31m", "\\u009b31m", "\\u202e", "\\n"] {
+        let policy = endpoint("host: a.example, port: 443");
+        let named = policy.replace("  a:\n", &format!("  a:\n    name: \"x{text}\"\n"));
+        assert!(messages(&named)[0].contains("does not show"), "{named}");
+        let keyed = policy.replace("  a:\n", &format!("  \"x{text}\":\n"));
+        assert!(messages(&keyed)[0].contains("does not show"), "{keyed}");
+    }
+}
+
+#[test]
 fn a_misspelt_key_gets_the_right_one() {
     let errors = load("p", "version: 1\nfilesystem_polcy: {}\n").unwrap_err();
     let error = errors.iter().next().unwrap();

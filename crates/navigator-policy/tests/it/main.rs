@@ -4,3 +4,4 @@ mod corpus;
 mod decisions;
 mod errors;
 mod matchers;
+mod suggestions;

@@ -1,13 +1,13 @@
 //! Writes the policy that a watched run needs, and tells what was seen against what is granted.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use navigator_policy::{Policy, Requests, Seen};
 use navigator_supervisor::{Observation, Outcome, SkippedPath};
 
 use crate::output::{neutral, say};
-use crate::text_file;
+use crate::text_file::{self, WriteError};
 
 /// What is written above a learned policy.
 const HEADER: &str = "\
@@ -15,18 +15,10 @@ const HEADER: &str = "\
 # the run had; which of them it used was not observed. Read it before you use it.
 ";
 
-/// A learned policy that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to write the learned policy to {path}")]
-pub struct LearnError {
-    path: PathBuf,
-    source: std::io::Error,
-}
-
 /// Makes sure, before anything runs, that there is a place for the result.
-pub(super) fn check_place(path: &Path) -> Result<(), LearnError> {
+pub(super) fn check_place(path: &Path) -> Result<(), WriteError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let fail = |source| LearnError { path: path.to_owned(), source };
+    let fail = |source| WriteError::File { path: path.to_owned(), source };
     let directory = std::fs::metadata(parent.unwrap_or(Path::new("."))).map_err(fail)?;
     if path.is_dir() {
         return Err(fail(std::io::ErrorKind::IsADirectory.into()));
@@ -40,7 +32,7 @@ pub(super) fn finish(
     base: &Policy,
     skipped: &[SkippedPath],
     outcome: &Outcome,
-) -> Result<(), LearnError> {
+) -> Result<(), WriteError> {
     let mut policy = base.clone();
     let there = |listed: &navigator_policy::SandboxPath| {
         !skipped.iter().any(|skip| skip.path == Path::new(listed.as_str()))
@@ -49,9 +41,11 @@ pub(super) fn finish(
     policy.filesystem.read_write.retain(there);
     policy.learn(&outcome.observations);
     let text = format!("{HEADER}{}", policy.to_yaml());
-    let written =
-        if path.exists() { text_file::replace(path, &text) } else { std::fs::write(path, &text) };
-    written.map_err(|source| LearnError { path: path.to_owned(), source })?;
+    if !path.exists() {
+        std::fs::File::create_new(path)
+            .map_err(|source| WriteError::File { path: path.to_owned(), source })?;
+    }
+    text_file::replace(path, &text)?;
     say(&summary(path, &policy, outcome));
     Ok(())
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use navigator_policy::{Policy, SandboxPath};
 use navigator_supervisor::{LayerStatus, SkippedPath};
 
-use crate::output::{Format, neutral, say};
+use crate::output::{Format, line, neutral, neutral_json, say};
 
 /// Tells what is weaker than asked for, and which paths of the user's policy are missing.
 pub fn before(layers: &[LayerStatus], skipped: &[SkippedPath], policy: &Policy) {
     for layer in layers.iter().filter(|layer| layer.layer == "landlock") {
         if let Some(reason) = &layer.degraded {
-            say(&format!("navigator: {} is degraded: {}", layer.layer, neutral(reason)));
+            say(&format!("navigator: {} is degraded: {}", layer.layer, line(reason)));
         }
     }
     // The paths of the built-in policy are a list of what systems may have.
@@ -23,11 +23,7 @@ pub fn before(layers: &[LayerStatus], skipped: &[SkippedPath], policy: &Policy) 
     for skip in skipped {
         let path = skip.path.to_string_lossy();
         if !usual.contains(&&*path) && asked.contains(&&*path) {
-            say(&format!(
-                "navigator: {} is not available: {}",
-                neutral(&path),
-                neutral(&skip.reason)
-            ));
+            say(&format!("navigator: {} is not available: {}", line(&path), line(&skip.reason)));
         }
     }
 }
@@ -39,7 +35,7 @@ pub fn after(denials: &[navigator_supervisor::DistinctDenial], format: Format) {
     }
     match format {
         Format::Json => match serde_json::to_string(&serde_json::json!({ "denials": denials })) {
-            Ok(line) => say(&line),
+            Ok(text) => say(&neutral_json(&text)),
             Err(error) => tracing::error!(%error, "failed to print the denials"),
         },
         Format::Text => say(text(denials).trim_end()),
@@ -51,14 +47,14 @@ fn text(denials: &[navigator_supervisor::DistinctDenial]) -> String {
     for denial in denials {
         let times =
             if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
-        let (program, host) = (neutral(&denial.program), neutral(&denial.host));
+        let (program, host) = (line(&denial.program), line(&denial.host));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {program} → {host}:{}{times}", denial.port);
-        let _ = writeln!(text, "    {}", neutral(&denial.detail));
+        let _ = writeln!(text, "    {}", line(&denial.detail));
         if let Some(suggestion) = &denial.suggestion {
             let _ = writeln!(text, "    to allow it, add to the policy:");
-            for line in suggestion.lines() {
-                let _ = writeln!(text, "      {}", neutral(line));
+            for row in suggestion.lines() {
+                let _ = writeln!(text, "      {}", neutral(row));
             }
         }
     }

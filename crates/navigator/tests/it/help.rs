@@ -1,0 +1,238 @@
+//! What the program says about itself.
+
+use std::path::Path;
+
+use crate::{navigator, stdout};
+
+#[test]
+fn completions_exist_for_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&navigator(&["completions", shell])).contains("navigator"), "{shell}");
+    }
+}
+
+#[test]
+fn the_committed_manual_is_the_one_that_is_made_now() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(navigator(&["man", "--dir", dir.path().to_str().unwrap()]).status.success());
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let mut count = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let made = entry.unwrap();
+        let known = std::fs::read_to_string(committed.join(made.file_name())).unwrap_or_default();
+        let text = std::fs::read_to_string(made.path()).unwrap();
+        assert!(known == text, "{:?} has changed; run `cargo xtask pages`", made.file_name());
+        count += 1;
+    }
+    assert_eq!(std::fs::read_dir(committed).unwrap().count(), count, "a page is too many");
+}
+
+#[test]
+fn wrong_usage_is_two_and_the_version_names_the_program() {
+    assert_eq!(navigator(&["run"]).status.code(), Some(2));
+    assert_eq!(navigator(&["nonsense"]).status.code(), Some(2));
+    assert!(stdout(&navigator(&["--version"])).starts_with("navigator 0.1.0"));
+}
+
+/// Help as it is printed when nothing knows the width of the terminal.
+fn help(words: &str) -> String {
+    let mut args: Vec<&str> = words.split(' ').collect();
+    args.push("--help");
+    let output = navigator(&args);
+    assert_eq!(output.status.code(), Some(0));
+    stdout(&output)
+}
+
+#[test]
+fn run_explains_itself() {
+    insta::assert_snapshot!(help("run"), @r"
+    Run a command in a sandbox of its own
+
+    Usage: navigator run [OPTIONS] <CMD>...
+
+    Arguments:
+      <CMD>...
+              Run this program with these arguments
+
+    Options:
+      -p, --policy <FILE>
+              Apply this policy; without it the command has no network and writes only to /sandbox and
+              /tmp
+
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+          --watch-policy
+              Follow changes of the policy file while the command runs; a file with errors leaves the
+              policy as it is
+
+          --learn <OUT>
+              Let network access pass that no policy names, note it, and write a policy that allows just
+              that; private and reserved addresses stay refused
+
+      -m, --mount <SRC[:DST][:ro]>
+              Mount a file or directory of this machine; at /sandbox/NAME unless DST is given
+
+      -w, --workdir <DIR>
+              Start in this directory of the sandbox [default: the first mounted directory, else
+              /sandbox]
+
+      -e, --env <NAME=VALUE|NAME>
+              Set an environment variable, or pass one on from this environment
+
+          --timeout <DURATION>
+              Stop the command after this time, such as 90s, 5m or 1h (exit code 124)
+
+          --memory <SIZE>
+              Bound the memory of everything in the sandbox, such as 512M or 2G
+
+          --cpus <N>
+              Bound the processor time, in processors, such as 1.5
+
+          --pids <N>
+              Bound the number of processes [default: 4096]
+
+          --disk <SIZE>
+              Bound what can be written in the sandbox, such as 1G [default: half of the machine's
+              memory]
+
+          --root <DIR>
+              Use this directory as root filesystem instead of the system's own directories
+
+          --upstream-ca <FILE>
+              Trust the certificate authorities in this PEM file as well as the system's, when TLS is
+              inspected
+
+          --audit <FILE>
+              Record decisions in this file [default: audit.jsonl in the state directory]
+
+          --name <NAME>
+              Name the sandbox; it becomes its host name
+
+      -t, --tty
+              Give the command a terminal even if this one is not
+
+      -T, --no-tty
+              Give the command no terminal: pipes stay pipes
+
+      -q, --quiet
+              Print nothing but what the command prints
+
+      -o, --output <FORMAT>
+              Print the summary of denials as text or JSON, on standard error
+
+              Possible values:
+              - text: For people
+              - json: For programs: one JSON value
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      navigator run -- python3 -c 'print(1)'
+      navigator run --mount . -- make test
+      navigator run --policy examples/pypi.yaml -- python3 -m pip install --target /sandbox/pkgs cowsay
+      navigator run --mount ~/src/app --env ANTHROPIC_MODEL --timeout 30m -- agent
+
+    Exit codes:
+      the command's own; 2 wrong usage or invalid policy; 124 time limit; 125 navigator failed;
+      126 not executable; 127 not found; 128+N ended by signal N
+    ");
+}
+
+#[test]
+fn policy_lists_its_commands() {
+    insta::assert_snapshot!(help("policy"), @r"
+    Check, explain and compare policies
+
+    Usage: navigator policy [OPTIONS] <COMMAND>
+
+    Commands:
+      check    Report every error and warning of a policy
+      fmt      Print policies in their canonical form, or put them into it
+      explain  Say in plain words what a policy grants
+      why      Answer whether a program may reach a host, and what would change the answer
+      test     Put a table of questions to a policy and compare the answers with the expected ones
+      diff     Say what the second policy newly allows and denies
+      allow    Print a policy that allows one thing more
+      schema   Print the JSON Schema of the language, for editors
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -v, --verbose...  Log more: once for decisions, twice for everything
+      -h, --help        Print help
+    ");
+}
+
+#[test]
+fn policy_why_explains_itself() {
+    insta::assert_snapshot!(help("policy why"), @r"
+    Answer whether a program may reach a host, and what would change the answer
+
+    Usage: navigator policy why [OPTIONS] --binary <PATH> --host <HOST> <FILE>
+
+    Arguments:
+      <FILE>
+              Read this policy; `-` is standard input
+
+    Options:
+          --binary <PATH>
+              Ask for this program
+
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+          --host <HOST>
+              Ask for this host
+
+          --port <PORT>
+              Ask for this port
+              
+              [default: 443]
+
+          --method <METHOD>
+              Ask for a request with this method
+
+          --path <PATH>
+              Ask for a request with this path
+
+      -o, --output <FORMAT>
+              Choose how to print
+
+              Possible values:
+              - text: For people
+              - json: For programs: one JSON value
+              
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+    ");
+}
+
+#[test]
+fn doctor_explains_itself() {
+    insta::assert_snapshot!(help("doctor"), @r"
+    Tell whether sandboxes can start here, and what to do if not
+
+    Usage: navigator doctor [OPTIONS]
+
+    Options:
+      -o, --output <FORMAT>
+              Choose how to print
+
+              Possible values:
+              - text: For people
+              - json: For programs: one JSON value
+              
+              [default: text]
+
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+      -h, --help
+              Print help (see a summary with '-h')
+    ");
+}
