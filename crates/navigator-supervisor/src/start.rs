@@ -9,7 +9,8 @@ use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec
 use navigator_policy::{CompiledPolicy, NetworkMode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use crate::audit_log::{AuditError, AuditLog, Line};
+use crate::audit::{Event, Start};
+use crate::audit_log::{AuditError, AuditLog};
 use crate::plan::{self, Plan, PlanError};
 use crate::request::Request;
 use crate::terminal;
@@ -50,6 +51,7 @@ pub struct Started {
     pub(crate) process: ProcessSpec,
     pub(crate) timeout: Option<std::time::Duration>,
     pub(crate) id: String,
+    pub(crate) name: String,
 }
 
 /// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
@@ -79,18 +81,18 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
             Some(egress(request, label, opened, read_only, Arc::clone(&audit))?)
         }
     };
-    audit.begin(&Line::Start {
+    audit.begin(&Event::Start(Start {
         time: jiff::Timestamp::now(),
-        sandbox_id: &id,
-        sandbox_name: &request.name,
+        sandbox_id: id.clone(),
+        sandbox_name: request.name.clone(),
         policy_hash: request.policy.hash().to_string(),
-        command: request.command.first().map_or("", String::as_str),
-        layers: sandbox.layers(),
-        limits: &limits.describe(),
-        skipped: sandbox.skipped(),
-    })?;
-    let timeout = request.timeout;
-    Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id })
+        command: request.command.first().cloned().unwrap_or_default(),
+        layers: sandbox.layers().to_vec(),
+        limits: limits.describe(),
+        skipped: sandbox.skipped().to_vec(),
+    }))?;
+    let (timeout, name) = (request.timeout, request.name.clone());
+    Ok(Started { sandbox, limits, audit, egress, runtime, process, timeout, id, name })
 }
 
 /// The granted paths below which nothing in the sandbox can be changed. `/proc` and `/dev` lead elsewhere by links.

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use crate::audit::AuditError;
 use crate::output::{neutral, say};
 use crate::pages::ManError;
 use crate::policy::PolicyError;
 use crate::run::RunError;
+use crate::why::WhyError;
 
 /// A command that failed.
 #[derive(Debug)]
@@ -24,6 +26,35 @@ impl From<RunError> for Failure {
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         Self { code: 2, hint: None, error: Box::new(error) }
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        Self { code: 2, hint: audit_hint(&error), error: Box::new(error) }
+    }
+}
+
+impl From<WhyError> for Failure {
+    fn from(error: WhyError) -> Self {
+        let hint = match &error {
+            WhyError::Audit(error) => audit_hint(error),
+            WhyError::Policy(_) | WhyError::Ambiguous { .. } => None,
+            WhyError::NotFound { .. } => {
+                Some("list the records with `navigator audit show`".into())
+            }
+        };
+        Self { code: error.exit_code(), hint, error: Box::new(error) }
+    }
+}
+
+fn audit_hint(error: &AuditError) -> Option<String> {
+    match error {
+        AuditError::Read(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            Some("name an audit file, or run something: `navigator run -- true`".into())
+        }
+        AuditError::Read(_) => Some("name an audit file that you may read".into()),
+        AuditError::Hash(_) => None,
     }
 }
 

@@ -174,9 +174,10 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     if !args.quiet {
         summary::before(started.layers(), started.skipped(), &request.policy);
     }
-    let Outcome { verdict, denials } = started.follow()?;
+    let Outcome { verdict, denials, lost_records } = started.follow()?;
     if !args.quiet {
         summary::after(&denials, args.output);
+        summary::lost(lost_records);
     }
     match verdict {
         Verdict::Exited(ExitStatus::Code(code)) => Ok(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
@@ -212,7 +213,7 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
         timeout: args.timeout,
         limits: Limits { memory_bytes: args.memory, cpus: args.cpus, processes: args.pids },
         disk_bytes: args.disk,
-        audit_file: args.audit.clone().unwrap_or_else(audit_file),
+        audit_file: args.audit.clone().unwrap_or_else(crate::audit::default_file),
         terminal: match (args.tty, args.no_tty) {
             (true, _) => TerminalChoice::Always,
             (_, true) => TerminalChoice::Never,
@@ -227,17 +228,4 @@ fn policy(path: Option<&Path>) -> Result<Policy, RunError> {
         Some(path) => Ok(crate::policy::checked(path)?.policy),
         None => Ok(Policy::restrictive_default()),
     }
-}
-
-/// Where decisions are recorded unless the user names a file.
-fn audit_file() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/var/lib/navigator/audit.jsonl");
-    }
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir);
-    state.join("navigator/audit.jsonl")
 }

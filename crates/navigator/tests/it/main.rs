@@ -1,5 +1,7 @@
 //! The command line as its users see it, without starting sandboxes.
 
+mod audit;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
