@@ -119,9 +119,10 @@ fn history(file: Option<&Path>) -> Result<History, AuditError> {
 
 /// Says that some lines are no audit records; they are not passed over in silence.
 fn say_unread(unread: u64) {
-    if unread > 0 {
-        crate::output::say(&format!(
-            "navigator: {unread} lines are no audit records; run `navigator audit verify`"
-        ));
-    }
+    let which = match unread {
+        0 => return,
+        1 => "1 line is no audit record".to_owned(),
+        more => format!("{more} lines are no audit records"),
+    };
+    crate::output::say(&format!("navigator: {which}; run `navigator audit verify`"));
 }

@@ -43,7 +43,7 @@ fn the_audit_of_a_run_verifies_and_changed_copies_do_not() {
         // Root may read everything.
         if case.who == crate::harness::Who::Ordinary {
             let secret = case.file("secret.jsonl", &text);
-            std::fs::set_permissions(&secret, PermissionsExt::from_mode(0)).unwrap();
+            std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).unwrap();
             let (refused, said) = verify(case, &secret);
             assert!(
                 refused == 2 && said.contains("next: name an audit file that you may read"),
