@@ -14,7 +14,7 @@ mod reader;
 mod redact;
 mod rotate;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod select;
 mod verify;
 

@@ -142,3 +142,33 @@ impl AuditSink for AuditLog {
         state.append(&Event::Decision(Box::new(record)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::samples;
+
+    #[test]
+    fn a_secret_reaches_neither_the_file_nor_the_summary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let log = AuditLog::open(&path).unwrap();
+        let token = ["ghp", "_0123456789abcdefghijABCDEFGHIJ012345"].concat();
+        let mut record = samples::request();
+        record.detail = format!("no rule of policy `p` allows DELETE /x/{token}");
+        record.request.as_mut().unwrap().path = format!("/x/{token}");
+        log.record(record);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("/x/[redacted]") && !text.contains(&token), "{text}");
+        assert_eq!(log.denials()[0].detail, "no rule of policy `p` allows DELETE /x/[redacted]");
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let log = AuditLog::open(Path::new("/dev/full")).unwrap();
+        assert!(log.begin(&samples::events().remove(0)).is_err());
+        log.record(samples::denied());
+        log.record(samples::denied());
+        assert_eq!((log.lost(), log.denials()[0].count), (2, 2));
+    }
+}

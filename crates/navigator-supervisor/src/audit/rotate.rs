@@ -55,7 +55,7 @@ pub(super) fn name_aside(path: &Path, file: &File) -> io::Result<String> {
         std::fs::metadata(other)
             .is_ok_and(|other| (other.dev(), other.ino()) == (ours.dev(), ours.ino()))
     };
-    let found = history::set_aside(path).into_iter().find(same);
+    let found = history::named_aside(path).into_iter().rfind(same);
     if let Some(name) = found.as_deref().and_then(history::file_name) {
         return Ok(name);
     }
@@ -80,7 +80,7 @@ pub(super) fn successor(path: &Path) -> io::Result<(File, PathBuf)> {
 
 /// The oldest full files beyond those to keep.
 pub(super) fn surplus(path: &Path, kept: usize) -> Vec<PathBuf> {
-    let mut files = history::set_aside(path);
+    let mut files = history::named_aside(path);
     files.truncate(files.len().saturating_sub(kept));
     files
 }

@@ -13,7 +13,7 @@ use super::history::{History, ReadError};
 use super::line::{Event, Line};
 use super::reader::RawLine;
 
-/// Findings that are listed one by one; a file that is no audit file at all has as many as lines.
+/// Findings, notes and spans that are listed one by one; a file that is no audit file at all has as many as lines.
 const LISTED: usize = 100;
 
 /// Where a line stands.
@@ -128,7 +128,9 @@ pub struct Report {
     pub more_findings: u64,
     /// Worth knowing.
     pub notes: Vec<Note>,
-    /// Runs of lines that hold together; only the last one reaches the last hash.
+    /// Notes beyond those that are listed.
+    pub more_notes: u64,
+    /// Runs of lines that hold together, the first ones and the last; only the last one reaches the last hash.
     pub spans: Vec<Span>,
     /// The hash that was asked for, and the line that has it.
     pub expected: Option<Expected>,
@@ -222,10 +224,10 @@ impl Verifier {
         self.end();
         self.beginning();
         if self.unchained > 0 && self.report.last_seq.is_some() {
-            self.report.notes.push(Note::Unchained { lines: self.unchained });
+            self.note(Note::Unchained { lines: self.unchained });
         }
         if self.unknown > 0 {
-            self.report.notes.push(Note::Unknown { lines: self.unknown });
+            self.note(Note::Unknown { lines: self.unknown });
         }
         self.report.spans.extend(self.span.take());
         let found = self.report.expected.as_ref().is_none_or(|e| e.found.is_some() && e.whole);
@@ -246,9 +248,7 @@ impl Verifier {
                 Some(expected) if expected != link.seq => {
                     self.broken(place, Problem::Numbered { seq: link.seq, expected });
                 }
-                Some(_) if !before.readable => {
-                    self.report.notes.push(Note::Sealed { place: before.place });
-                }
+                Some(_) if !before.readable => self.note(Note::Sealed { place: before.place }),
                 Some(_) | None => {}
             }
             return;
@@ -264,9 +264,8 @@ impl Verifier {
         };
         self.broken(at, problem);
         // What holds together before and after a gap is told apart.
-        if let Some(span) = self.span.take() {
-            self.report.spans.push(span);
-        }
+        let span = self.span.take().filter(|_| self.report.spans.len() < LISTED);
+        self.report.spans.extend(span);
     }
 
     /// A line without a link. Returns the number of the next line.
@@ -318,11 +317,19 @@ impl Verifier {
             self.removed.contains(*from) || place.file.with_file_name(from).exists()
         });
         match known {
-            Some(from) => self.report.notes.push(Note::Continues { from: from.clone() }),
+            Some(from) => self.note(Note::Continues { from: from.clone() }),
             None => {
                 let finding = Finding { place, problem: Problem::MissingBeginning { seq, from } };
                 self.report.findings.insert(0, finding);
             }
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.report.notes.len() < LISTED {
+            self.report.notes.push(note);
+        } else {
+            self.report.more_notes += 1;
         }
     }
 

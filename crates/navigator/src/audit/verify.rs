@@ -37,7 +37,7 @@ pub fn run(args: &VerifyArgs) -> Result<u8, AuditError> {
     let mut history = match args.file.as_slice() {
         [] => history(None)?,
         [file] => history(Some(file))?,
-        several => History::exactly(several),
+        several => History::exactly(several)?,
     };
     let report = verify(&mut history, expect)?;
     match args.output {
@@ -54,6 +54,9 @@ fn text(report: &Report) -> String {
         lines.push(format!("{} more findings", report.more_findings));
     }
     lines.extend(report.notes.iter().map(note));
+    if report.more_notes > 0 {
+        lines.push(format!("{} more notes", report.more_notes));
+    }
     lines.extend(proven(report));
     let verdict =
         if report.findings.is_empty() { "no line is altered or missing" } else { "not intact" };

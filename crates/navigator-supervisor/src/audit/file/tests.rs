@@ -174,9 +174,21 @@ fn a_full_file_is_set_aside_and_the_chain_goes_on() {
     assert!(report.intact, "{report:?}");
     assert_eq!(dir.names().len(), 4, "the file and three full ones: {:?}", dir.names());
     assert!(matches!(report.notes[..], [Note::Continues { .. }]));
-    let oldest = crate::audit::history::set_aside(&dir.path()).remove(1);
+    let oldest = crate::audit::history::named_aside(&dir.path()).remove(1);
     std::fs::remove_file(oldest).unwrap();
     assert!(matches!(dir.check().findings[0].problem, Problem::Missing { .. }));
+}
+
+#[test]
+fn a_clock_that_jumps_back_does_not_cost_the_newest_file() {
+    let dir = Dir::new();
+    let mut file = dir.bounded(2_000, 9);
+    append(&mut file, 10);
+    let files = crate::audit::history::named_aside(&dir.path());
+    let newest = files.last().unwrap();
+    std::fs::rename(newest, newest.with_file_name("audit-19700101T000000.000000Z.jsonl")).unwrap();
+    let surplus = rotate::surplus(&dir.path(), files.len() - 1);
+    assert_eq!(surplus, files[..1]);
 }
 
 #[test]
@@ -192,8 +204,19 @@ fn another_writer_follows_a_rotation() {
 }
 
 #[test]
-fn a_rotation_that_was_killed_half_way_is_finished() {
-    // After the last line of the full file; what comes before it changes nothing.
+fn a_rotation_that_was_killed_before_the_last_line_is_made_again() {
+    let dir = Dir::new();
+    append(&mut dir.open(), 3);
+    rotate::set_aside(&dir.path()).unwrap();
+    assert!(dir.check().intact);
+    append(&mut dir.bounded(1_000, 9), 1);
+    let report = dir.check();
+    assert!(report.intact && report.lines == 6, "{report:?}");
+    assert_eq!(dir.names().len(), 3, "the full file has two names");
+}
+
+#[test]
+fn a_rotation_that_was_killed_after_the_last_line_is_finished() {
     let dir = Dir::new();
     let mut file = dir.open();
     append(&mut file, 3);
@@ -216,7 +239,7 @@ fn a_file_that_cannot_be_set_aside_grows_on() {
     std::fs::rename(dir.path(), dir.0.path().join("moved.jsonl")).unwrap();
     append(&mut file, 10);
     let moved = dir.0.path().join("moved.jsonl");
-    let report = verify(&mut History::exactly(&[moved]), None).unwrap();
+    let report = verify(&mut History::exactly(&[moved]).unwrap(), None).unwrap();
     assert!(report.intact && report.lines == 12, "{report:?}");
 }
 

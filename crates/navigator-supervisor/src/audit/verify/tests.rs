@@ -214,6 +214,16 @@ fn junk_is_no_audit_file_and_ends_in_bounded_findings() {
     let report = check(&text(&lines));
     assert_eq!(report.findings.len(), LISTED);
     assert_eq!(report.more_findings, 400);
+    // The same for breaks and notes, which somebody could make by the million.
+    let breaks: Vec<Vec<u8>> = (0..500).map(|_| linked(1, None)).collect();
+    assert_eq!(check(&text(&breaks)).spans.len(), LISTED + 1);
+    let mut lines = chain(1);
+    for seq in (2..1000).step_by(2) {
+        lines.push(format!("cut off {seq}").into_bytes());
+        lines.push(linked(seq + 1, lines.last().map(|line| Digest::of(line))));
+    }
+    let report = check(&text(&lines));
+    assert!(report.intact && report.notes.len() == LISTED && report.more_notes == 399);
 }
 
 #[test]
