@@ -349,6 +349,10 @@ fn abuse(record: &AuditRecord) -> Option<Severity> {
 fn finding(record: &AuditRecord, severity: Severity) -> Value {
     let reason = record.reason.as_deref().unwrap_or_default();
     let time = record.time.as_millisecond();
+    let did = match record.decision {
+        AuditDecision::WouldDeny => "would refuse",
+        AuditDecision::Allow | AuditDecision::Deny | AuditDecision::Revoke => "refused",
+    };
     let mut finding = base(Class::DetectionFinding, 1, severity, time, &record.detail);
     extend(&mut finding, control(record));
     extend(
@@ -359,7 +363,7 @@ fn finding(record: &AuditRecord, severity: Severity) -> Value {
             "device": device(&record.sandbox_id, &record.sandbox_name),
             "finding_info": {
                 "uid": format!("{}-finding", record.id),
-                "title": format!("Navigator refused {}:{} ({reason})", record.host, record.port),
+                "title": format!("Navigator {did} {}:{} ({reason})", record.host, record.port),
                 "desc": record.detail,
                 "types": [reason],
                 "created_time": time,
