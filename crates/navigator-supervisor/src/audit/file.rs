@@ -18,8 +18,9 @@ use super::rotate::{self, Bounds};
 
 /// How long a line waits for the lock. Others hold it for microseconds, unless they were stopped in that moment.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes at the end of a file in which its last line is looked for before the whole file is read.
-const TAIL: u64 = 64 * 1024;
+/// Bytes at the end of a file in which its last line is looked for before the whole file is read: the first for
+/// nearly all lines, the second for long ones.
+const TAILS: [u64; 2] = [2 * 1024, 64 * 1024];
 /// Files that a writer follows in one go; more were not rotated between two lines.
 const SUCCESSORS: usize = 16;
 
@@ -301,13 +302,15 @@ fn byte_at(file: &File, offset: u64) -> io::Result<u8> {
 
 /// Finds the last line and its number.
 fn read_end(file: &File, length: u64) -> io::Result<FileEnd> {
-    let start = length.saturating_sub(TAIL);
-    let mut tail = vec![0; usize::try_from(length - start).map_err(io::Error::other)?];
-    file.read_exact_at(&mut tail, start)?;
-    match end_within(&tail, start == 0, length) {
-        Some(end) => Ok(end),
-        None => read_whole(file, length),
+    for size in TAILS {
+        let start = length.saturating_sub(size);
+        let mut tail = vec![0; usize::try_from(length - start).map_err(io::Error::other)?];
+        file.read_exact_at(&mut tail, start)?;
+        if let Some(end) = end_within(&tail, start == 0, length) {
+            return Ok(end);
+        }
     }
+    read_whole(file, length)
 }
 
 /// The end, if these last bytes of a file have a line with a link. Lines without one count: they were cut off, or
