@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::intent::Adapter;
 
@@ -51,6 +52,9 @@ pub struct AuditRequest {
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditRecord {
+    /// Identifier of this decision (UUIDv7); nil in records that were written before decisions had one.
+    #[serde(default)]
+    pub id: Uuid,
     /// When, RFC 3339 in UTC.
     pub time: Timestamp,
     /// Identifier of the sandbox.
@@ -76,6 +80,7 @@ pub struct AuditRecord {
     /// The checked addresses that may be dialled.
     pub addresses: Vec<IpAddr>,
     /// The request, when the decision was about one.
+    #[serde(default)]
     pub request: Option<AuditRequest>,
     /// The program, when it could be identified.
     pub program: Option<AuditProgram>,

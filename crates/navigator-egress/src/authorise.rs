@@ -363,6 +363,7 @@ fn reaches(grants: &[Grant<'_>], addresses: &[IpAddr]) -> bool {
 
 fn blank_record(context: &EgressContext, adapter: Adapter, decision: AuditDecision) -> AuditRecord {
     AuditRecord {
+        id: uuid::Uuid::now_v7(),
         time: Timestamp::now(),
         sandbox_id: context.sandbox.id.clone(),
         sandbox_name: context.sandbox.name.clone(),

@@ -1,14 +1,13 @@
 //! Where decisions are kept: one JSON line each in a file, one log line, and the distinct denials of this run.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use navigator_egress::{AuditDecision, AuditRecord, AuditSink};
-use navigator_isolation::{LayerStatus, SkippedPath};
 use serde::Serialize;
+
+use crate::audit::{ChainedFile, Event, redact};
 
 /// Distinct denials that are remembered for the summary; the file has them all.
 const REMEMBERED: usize = 256;
@@ -42,35 +41,13 @@ pub struct DistinctDenial {
     pub count: u64,
 }
 
-/// One line of the file.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub(crate) enum Line<'a> {
-    /// A sandbox was started.
-    Start {
-        time: jiff::Timestamp,
-        sandbox_id: &'a str,
-        sandbox_name: &'a str,
-        policy_hash: String,
-        command: &'a str,
-        layers: &'a [LayerStatus],
-        limits: &'a [String],
-        skipped: &'a [SkippedPath],
-    },
-    /// Something was allowed or denied.
-    Decision(&'a AuditRecord),
-    /// The sandbox ended.
-    End { time: jiff::Timestamp, sandbox_id: &'a str, outcome: String, lost: u64 },
-}
-
 /// The audit of one sandbox.
 pub(crate) struct AuditLog {
     state: Mutex<State>,
 }
 
 struct State {
-    file: File,
-    path: PathBuf,
+    file: ChainedFile,
     denials: Vec<DistinctDenial>,
     lost: u64,
 }
@@ -78,26 +55,22 @@ struct State {
 impl AuditLog {
     /// Opens the file for appending and makes its directory, both for this user alone.
     pub(crate) fn open(path: &Path) -> Result<Self, AuditError> {
-        let open = || {
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-            }
-            OpenOptions::new().append(true).create(true).mode(0o600).open(path)
-        };
-        let file = open().map_err(|source| AuditError { path: path.to_owned(), source })?;
-        let state = State { file, path: path.to_owned(), denials: vec![], lost: 0 };
+        let file = ChainedFile::open(path)
+            .map_err(|source| AuditError { path: path.to_owned(), source })?;
+        let state = State { file, denials: vec![], lost: 0 };
         Ok(Self { state: Mutex::new(state) })
     }
 
     /// Appends the first line. When even that cannot be written, nothing should be started.
-    pub(crate) fn begin(&self, line: &Line<'_>) -> Result<(), AuditError> {
+    pub(crate) fn begin(&self, event: &Event) -> Result<(), AuditError> {
         let mut state = self.lock();
-        state.write(line).map_err(|source| AuditError { path: state.path.clone(), source })
+        let path = state.file.path().to_owned();
+        state.file.append(event).map_err(|source| AuditError { path, source })
     }
 
     /// Appends a line. A line that cannot be written is counted and logged; enforcement goes on.
-    pub(crate) fn append(&self, line: &Line<'_>) {
-        self.lock().append(line);
+    pub(crate) fn append(&self, event: &Event) {
+        self.lock().append(event);
     }
 
     /// Number of lines that could not be written.
@@ -117,17 +90,11 @@ impl AuditLog {
 }
 
 impl State {
-    /// One write, so that lines of several sandboxes do not mix.
-    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        self.file.write_all(&bytes)
-    }
-
-    fn append(&mut self, line: &Line<'_>) {
-        if let Err(error) = self.write(line) {
+    fn append(&mut self, event: &Event) {
+        if let Err(error) = self.file.append(event) {
             if self.lost == 0 {
-                tracing::error!(path = %self.path.display(), %error, "failed to write the audit file");
+                let path = self.file.path().display();
+                tracing::error!(%path, %error, "failed to write the audit file");
             }
             self.lost += 1;
         }
@@ -160,7 +127,8 @@ impl State {
 }
 
 impl AuditSink for AuditLog {
-    fn record(&self, record: AuditRecord) {
+    fn record(&self, mut record: AuditRecord) {
+        redact(&mut record);
         let AuditRecord { host, port, detail, .. } = &record;
         let mut state = self.lock();
         match record.decision {
@@ -171,6 +139,36 @@ impl AuditSink for AuditLog {
                 state.remember(&record);
             }
         }
-        state.append(&Line::Decision(&record));
+        state.append(&Event::Decision(Box::new(record)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::samples;
+
+    #[test]
+    fn a_secret_reaches_neither_the_file_nor_the_summary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let log = AuditLog::open(&path).unwrap();
+        let token = ["ghp", "_0123456789abcdefghijABCDEFGHIJ012345"].concat();
+        let mut record = samples::request();
+        record.detail = format!("no rule of policy `p` allows DELETE /x/{token}");
+        record.request.as_mut().unwrap().path = format!("/x/{token}");
+        log.record(record);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("/x/[redacted]") && !text.contains(&token), "{text}");
+        assert_eq!(log.denials()[0].detail, "no rule of policy `p` allows DELETE /x/[redacted]");
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let log = AuditLog::open(Path::new("/dev/full")).unwrap();
+        assert!(log.begin(&samples::events().remove(0)).is_err());
+        log.record(samples::denied());
+        log.record(samples::denied());
+        assert_eq!((log.lost(), log.denials()[0].count), (2, 2));
     }
 }

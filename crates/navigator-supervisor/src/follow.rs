@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit_log::{AuditLog, DistinctDenial, Line};
+use crate::audit::{End, Event as AuditEvent};
+use crate::audit_log::{AuditLog, DistinctDenial};
 use crate::start::Started;
 use crate::terminal::{self, Raw};
 
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub observations: Vec<Observation>,
     /// Things it saw and had no room to note.
     pub unnoted: u64,
+    /// Audit records that could not be written.
+    pub lost_records: u64,
 }
 
 /// The sandbox could not be followed to its end.
@@ -64,7 +67,17 @@ impl Started {
     /// Starts the command and follows it until it ends; then ends everything in the sandbox.
     pub fn follow(self) -> Result<Outcome, FollowError> {
         let Self {
-            sandbox, limits, audit, egress, runtime, process, timeout, id, learning, ..
+            sandbox,
+            limits,
+            audit,
+            egress,
+            runtime,
+            process,
+            timeout,
+            id,
+            name,
+            learning,
+            ..
         } = self;
         let verdict = runtime.block_on(async {
             let shutdown = CancellationToken::new();
@@ -81,7 +94,7 @@ impl Started {
         // Look-ups that still wait for an answer must not hold up the end.
         runtime.shutdown_background();
         drop(limits);
-        let mut outcome = finish(&audit, &id, verdict)?;
+        let mut outcome = finish(&audit, id, name, verdict)?;
         if let Some(learning) = learning {
             (outcome.observations, outcome.unnoted) = learning.observations();
         }
@@ -91,17 +104,41 @@ impl Started {
 
 fn finish(
     audit: &Arc<AuditLog>,
-    id: &str,
+    sandbox_id: String,
+    sandbox_name: String,
     verdict: Result<Verdict, FollowError>,
 ) -> Result<Outcome, FollowError> {
     let outcome = match &verdict {
-        Ok(verdict) => format!("{verdict:?}"),
+        Ok(verdict) => verdict.to_string(),
         Err(error) => error.to_string(),
     };
-    let time = jiff::Timestamp::now();
-    audit.append(&Line::End { time, sandbox_id: id, outcome, lost: audit.lost() });
-    let denials = audit.denials();
-    Ok(Outcome { verdict: verdict?, denials, observations: vec![], unnoted: 0 })
+    let exit_code = match &verdict {
+        Ok(Verdict::Exited(ExitStatus::Code(code))) => Some(*code),
+        Ok(Verdict::Exited(ExitStatus::Signal(_)) | Verdict::TimedOut | Verdict::NotStarted(_))
+        | Err(_) => None,
+    };
+    let (time, lost) = (jiff::Timestamp::now(), audit.lost());
+    audit.append(&AuditEvent::End(End {
+        time,
+        sandbox_id,
+        sandbox_name,
+        outcome,
+        exit_code,
+        lost,
+    }));
+    let (denials, lost_records) = (audit.denials(), audit.lost());
+    Ok(Outcome { verdict: verdict?, denials, observations: vec![], unnoted: 0, lost_records })
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(ExitStatus::Code(code)) => write!(f, "exited with code {code}"),
+            Self::Exited(ExitStatus::Signal(signal)) => write!(f, "ended by signal {signal}"),
+            Self::TimedOut => f.write_str("stopped after its time was over"),
+            Self::NotStarted(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 /// A command that runs, and what belongs to it outside.

@@ -5,6 +5,7 @@
 //! single-threaded, [`Started::follow`] serves.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod audit_log;
 mod environment;
 mod follow;

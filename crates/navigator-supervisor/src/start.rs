@@ -10,7 +10,8 @@ use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec
 use navigator_policy::{CompiledPolicy, NetworkMode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use crate::audit_log::{AuditError, AuditLog, Line};
+use crate::audit::{Event, Start};
+use crate::audit_log::{AuditError, AuditLog};
 use crate::plan::{self, Plan, PlanError};
 use crate::request::{Judging, Request};
 use crate::revisions::Revisions;
@@ -58,6 +59,7 @@ pub struct Started {
     pub(crate) id: String,
     revisions: Option<Revisions>,
     pub(crate) learning: Option<Arc<Learning>>,
+    pub(crate) name: String,
 }
 
 /// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
@@ -112,17 +114,17 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
             })?)
         }
     };
-    audit.begin(&Line::Start {
+    audit.begin(&Event::Start(Start {
         time: jiff::Timestamp::now(),
-        sandbox_id: &id,
-        sandbox_name: &request.name,
+        sandbox_id: id.clone(),
+        sandbox_name: request.name.clone(),
         policy_hash: request.policy.hash().to_string(),
-        command: request.command.first().map_or("", String::as_str),
-        layers: sandbox.layers(),
-        limits: &limits.describe(),
-        skipped: sandbox.skipped(),
-    })?;
-    let timeout = request.timeout;
+        command: request.command.first().cloned().unwrap_or_default(),
+        layers: sandbox.layers().to_vec(),
+        limits: limits.describe(),
+        skipped: sandbox.skipped().to_vec(),
+    }))?;
+    let (timeout, name) = (request.timeout, request.name.clone());
     let live = egress.as_ref().map(|(_, context)| (Arc::clone(context), root));
     let revisions = Some(Revisions::new(request.policy.clone(), captured, live));
     Ok(Started {
@@ -134,6 +136,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
         process,
         timeout,
         id,
+        name,
         revisions,
         learning,
     })

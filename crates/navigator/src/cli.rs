@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::LogLines;
-use crate::{doctor, exit, pages, policy, run};
+use crate::{audit, doctor, exit, pages, policy, run, why};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -39,6 +39,12 @@ enum Command {
     /// Check, explain and compare policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Say why something was refused, or would be
+    #[command(after_long_help = why::EXAMPLES)]
+    Why(why::WhyArgs),
+    /// Show, prove and export what was recorded
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Tell whether sandboxes can start here, and what to do if not
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
@@ -57,6 +63,8 @@ pub fn run() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => run::run(args).map_err(exit::Failure::from),
         Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),
+        Command::Why(args) => why::run(args).map_err(exit::Failure::from),
+        Command::Audit(command) => audit::run(command).map_err(exit::Failure::from),
         Command::Doctor(args) => doctor::run(args).map_err(exit::Failure::from),
         Command::Completions(args) => pages::completions(args).map_err(exit::Failure::from),
         Command::Man(args) => pages::man(args).map_err(exit::Failure::from),

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use crate::audit::AuditError;
 use crate::output::{OutputError, line, neutral, print, say};
 use crate::pages::ManError;
 use crate::policy::PolicyError;
 use crate::run::RunError;
 use crate::text_file::WriteError;
+use crate::why::WhyError;
 
 /// A command that failed.
 #[derive(Debug)]
@@ -80,6 +82,42 @@ const NO_OUTPUT: &str = "check that there is room where the output goes";
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
         Self { code: OURS, details: None, hint: Some(NO_OUTPUT.into()), error: Box::new(error) }
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Output(error) => error.into(),
+            error => {
+                let hint = audit_hint(&error);
+                Self { code: USAGE, details: None, hint, error: Box::new(error) }
+            }
+        }
+    }
+}
+
+impl From<WhyError> for Failure {
+    fn from(error: WhyError) -> Self {
+        let hint = match error {
+            WhyError::Audit(error) => return error.into(),
+            WhyError::Policy(error) => return error.into(),
+            WhyError::Ambiguous { .. } => None,
+            WhyError::NotFound { .. } => {
+                Some("list the records with `navigator audit show`".into())
+            }
+        };
+        Self { code: error.exit_code(), details: None, hint, error: Box::new(error) }
+    }
+}
+
+fn audit_hint(error: &AuditError) -> Option<String> {
+    match error {
+        AuditError::Read(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+            Some("name an audit file, or run something: `navigator run -- true`".into())
+        }
+        AuditError::Read(_) => Some("name an audit file that you may read".into()),
+        AuditError::Hash(_) | AuditError::Output(_) => None,
     }
 }
 

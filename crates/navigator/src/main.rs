@@ -1,6 +1,7 @@
 //! `navigator`: runs AI agents in sandboxes that a declarative policy governs.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod cli;
 mod doctor;
 mod exit;
@@ -9,6 +10,7 @@ mod pages;
 mod policy;
 mod run;
 mod text_file;
+mod why;
 
 use std::process::ExitCode;
 

@@ -27,12 +27,19 @@ pub struct OutputError(#[from] io::Error);
 
 /// Prints data on standard output; a reader that went away ends it quietly, as with other tools.
 pub fn print(text: &str) -> Result<(), OutputError> {
+    try_print(text).or_else(|error| ended(error).map(drop))
+}
+
+/// What became of printing: a reader that went away has seen what it wanted, and the exit code is 0.
+pub fn ended(error: io::Error) -> Result<u8, OutputError> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(0) } else { Err(error.into()) }
+}
+
+/// Prints data on standard output, for those who stop when nobody reads it any more.
+pub fn try_print(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    write!(out, "{text}{end}").and_then(|()| out.flush())
 }
 
 /// Prints a value as JSON.

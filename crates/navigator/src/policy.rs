@@ -16,6 +16,7 @@ use crate::output::{self, Format, line, neutral};
 use crate::text_file;
 
 pub use error::PolicyError;
+pub use why::{WhyArgs, why};
 
 /// Commands over policies.
 #[derive(clap::Subcommand, Debug)]
@@ -27,7 +28,7 @@ pub enum PolicyCommand {
     /// Say in plain words what a policy grants
     Explain(FileArgs),
     /// Answer whether a program may reach a host, and what would change the answer
-    Why(why::WhyArgs),
+    Why(WhyArgs),
     /// Put a table of questions to a policy and compare the answers with the expected ones
     Test(cases::TestArgs),
     /// Say what the second policy newly allows and denies
@@ -61,7 +62,7 @@ pub fn run(command: &PolicyCommand) -> Result<u8, PolicyError> {
             }
             Ok(0)
         }
-        PolicyCommand::Why(args) => why::why(args),
+        PolicyCommand::Why(args) => why(args),
         PolicyCommand::Test(args) => cases::test(args),
         PolicyCommand::Diff(args) => diff::compare(args),
         PolicyCommand::Allow(args) => allow::allow(args),

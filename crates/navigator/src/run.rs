@@ -213,6 +213,7 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     let outcome = started.follow()?;
     if !args.quiet {
         summary::after(&outcome.denials, args.output);
+        summary::lost(outcome.lost_records);
     }
     if let Some(path) = &args.learn {
         learn::finish(path, &request.policy, &skipped, &outcome)?;
@@ -253,7 +254,7 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
         disk_bytes: args.disk,
         upstream_ca: args.upstream_ca.clone(),
         judging: if args.learn.is_some() { Judging::Learn } else { Judging::Enforce },
-        audit_file: args.audit.clone().unwrap_or_else(audit_file),
+        audit_file: args.audit.clone().unwrap_or_else(crate::audit::default_file),
         terminal: match (args.tty, args.no_tty) {
             (true, _) => TerminalChoice::Always,
             (_, true) => TerminalChoice::Never,
@@ -268,17 +269,4 @@ fn policy(path: Option<&Path>) -> Result<Policy, RunError> {
         Some(path) => Ok(crate::policy::checked(path)?.policy),
         None => Ok(Policy::restrictive_default()),
     }
-}
-
-/// Where decisions are recorded unless the user names a file.
-fn audit_file() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/var/lib/navigator/audit.jsonl");
-    }
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir);
-    state.join("navigator/audit.jsonl")
 }

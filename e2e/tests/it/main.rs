@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, real sandboxes, as root and as an ordinary user.
 
 mod attacks;
+mod audit;
 mod bad_input;
 mod behaviour;
 mod edges;

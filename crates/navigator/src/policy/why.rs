@@ -15,25 +15,25 @@ use crate::output::{self, Format, line, neutral};
 #[derive(clap::Args, Debug)]
 pub struct WhyArgs {
     /// Read this policy; `-` is standard input
-    file: PathBuf,
+    pub file: PathBuf,
     /// Ask for this program
     #[arg(long, value_name = "PATH")]
-    binary: String,
+    pub binary: String,
     /// Ask for this host
     #[arg(long)]
-    host: String,
+    pub host: String,
     /// Ask for this port
     #[arg(long, default_value_t = 443, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    pub port: u16,
     /// Ask for a request with this method
     #[arg(long, requires = "path")]
-    method: Option<String>,
+    pub method: Option<String>,
     /// Ask for a request with this path
     #[arg(long, requires = "method")]
-    path: Option<String>,
+    pub path: Option<String>,
     /// Choose how to print
     #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text")]
-    output: Format,
+    pub output: Format,
 }
 
 /// The answer to a question.
@@ -49,7 +49,7 @@ struct Answer {
 }
 
 /// Answers one question.
-pub(super) fn why(args: &WhyArgs) -> Result<u8, PolicyError> {
+pub fn why(args: &WhyArgs) -> Result<u8, PolicyError> {
     let policy = checked(&args.file)?.policy;
     let compiled = CompiledPolicy::compile(&policy, &|_| None);
     let host = host(&args.host)?;

@@ -68,6 +68,16 @@ fn count(denials: usize) -> String {
     }
 }
 
+/// Says that the audit file has gaps.
+pub fn lost(records: u64) {
+    if records > 0 {
+        say(&format!(
+            "navigator: {records} records could not be written to the audit file; \
+             free its disk or name another file with --audit"
+        ));
+    }
+}
+
 /// Says that the time was over.
 pub fn timed_out(limit: Option<Duration>) {
     if let Some(limit) = limit {

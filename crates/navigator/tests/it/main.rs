@@ -1,5 +1,6 @@
 //! The command line as its users see it.
 
+mod audit;
 mod examples;
 mod exit_codes;
 mod help;
