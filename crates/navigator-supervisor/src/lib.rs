@@ -8,6 +8,7 @@
 mod audit_log;
 mod environment;
 mod follow;
+mod gate;
 mod plan;
 mod request;
 mod start;
