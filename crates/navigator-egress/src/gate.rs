@@ -1,7 +1,7 @@
-//! Looks at every program that connects, while it waits in `connect(2)`, and lets it go on.
+//! Looks at every program that connects or starts another, while it waits in that call, and lets it go on.
 //!
-//! Nothing is decided here: what was seen is remembered with the socket, and the connection is decided when it
-//! arrives.
+//! Nothing is decided here: what was seen is remembered with the socket or the process, and a connection is decided
+//! when it arrives.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,18 +12,27 @@ use tokio::io::unix::AsyncFd;
 
 use crate::authorise::Judge;
 
-/// One thread that waits in `connect(2)`.
+/// One thread that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// The kernel's number for this wait.
     pub id: u64,
     /// The thread, by its id outside the sandbox.
     pub thread: u32,
-    /// The descriptor that it connects.
-    pub descriptor: i32,
+    /// In which call.
+    pub call: Call,
 }
 
-/// Where the threads of a sandbox wait in `connect(2)`: readable while one does.
+/// A call that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `connect(2)` of this descriptor.
+    Connect(i32),
+    /// `execve(2)`: the process becomes another program.
+    Exec,
+}
+
+/// Where the threads of a sandbox wait in these calls: readable while one does.
 pub trait ConnectGate: AsFd + std::fmt::Debug + Send + Sync {
     /// Takes the next thread that waits, if there is one now.
     ///
@@ -61,7 +70,7 @@ pub(crate) async fn serve(gate: Arc<dyn ConnectGate>, judge: Arc<Judge>) -> io::
                 tokio::spawn(async move {
                     let looked = judge.identifier().look_and_hash(&*gate, &waiting).await;
                     if let Err(error) = looked {
-                        tracing::warn!(%error, "a connecting program could not go on");
+                        tracing::warn!(%error, "a waiting program could not go on");
                     }
                 });
             }

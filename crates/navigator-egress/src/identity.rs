@@ -5,6 +5,7 @@
 //! established is an error, and an error is a denial; an ancestor that cannot be verified merely
 //! gives no right.
 
+mod births;
 mod connectors;
 mod elf;
 mod error;
@@ -35,8 +36,9 @@ pub use error::IdentityError;
 pub use pins::Pins;
 pub use sock_diag::{SockDiagError, inode_of};
 
+use births::{Births, Image};
 use connectors::Connectors;
-use executable::{Examined, Executables, Pinned, Unhashed};
+use executable::{Examined, Executables, Pinned, Unhashed, file_id};
 use preload::is_below;
 use procfs::{Proc, ProcStat};
 use settled::Clock;
@@ -82,6 +84,7 @@ pub struct Identifier {
     outside: Proc,
     /// `None` where no gate is served, and connectors are not asked for.
     connectors: Option<Connectors>,
+    births: Births,
     clock: Clock,
     executables: Mutex<Executables>,
     read_only: Vec<String>,
@@ -116,6 +119,7 @@ impl Identifier {
             sequence: AtomicU32::new(1),
             proc: Proc::new(ways.proc_dir)?,
             outside: Proc::own()?,
+            births: Births::default(),
             connectors: ways.sees_connects.then(Connectors::default),
             clock: Clock::new(),
             executables: Mutex::new(Executables::new(ways.root_dir, pins)),
@@ -251,8 +255,8 @@ impl Identifier {
         })
     }
 
-    /// Follows parents up to, not including, pid 1. A "parent" that started after its child is a
-    /// reused pid: the chain ends there.
+    /// Follows parents up to, not including, pid 1. The chain ends at a "parent" that is not the program that made
+    /// its child: one that started after it is a reused pid, and one may have become another program since.
     fn add_ancestors(
         &self,
         program: &mut Program,
@@ -263,10 +267,15 @@ impl Identifier {
                 break;
             }
             let Ok(parent) = self.proc.stat(child.parent) else { break };
-            if parent.started > child.started {
+            if parent.started > child.started || !self.made(&parent, &child) {
                 break;
             }
-            match self.member(&parent) {
+            let member = self.member(&parent);
+            // An exec in between would have moved its stack: then what was read is of two programs.
+            if self.proc.stat(parent.pid).ok() != Some(parent) {
+                break;
+            }
+            match member {
                 Ok(Step::Done(member)) => {
                     program.ancestors.push(member.executable);
                     program.scripts.extend(member.script);
@@ -278,6 +287,22 @@ impl Identifier {
             child = parent;
         }
         Ok(Step::Done(()))
+    }
+
+    /// Whether what a process runs now is what forked another one. Where no gate is served, that is not known and
+    /// taken for granted.
+    fn made(&self, parent: &ProcStat, child: &ProcStat) -> bool {
+        if self.connectors.is_none() {
+            return true;
+        }
+        let born =
+            if child.is_unchanged_fork { self.image(child).ok() } else { self.births.of(child) };
+        born.is_some() && born == self.image(parent).ok()
+    }
+
+    fn image(&self, stat: &ProcStat) -> Result<Image, IdentityError> {
+        let file = file_id(&self.proc.executable_stat(stat.pid)?);
+        Ok(Image { file, stack: stat.stack })
     }
 
     fn member(&self, stat: &ProcStat) -> Result<Step<Member>, IdentityError> {

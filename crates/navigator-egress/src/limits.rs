@@ -46,6 +46,8 @@ pub const MAX_HOLDERS: usize = 16;
 pub const MAX_CONNECTED: usize = 4_096;
 /// How long one is remembered; far less than it takes to use up all numbers that sockets have.
 pub const CONNECTED_TTL: Duration = Duration::from_secs(60);
+/// Births of processes remembered (about 60 bytes each): twice as many as there may be processes.
+pub const MAX_BIRTHS: usize = 2 * MAX_PROCESSES;
 /// Bytes of `/proc/PID/maps` read; a program with more mappings cannot be judged.
 pub const MAX_MAPS: usize = 4 * 1024 * 1024;
 /// Ancestors that are followed; deeper trees keep the nearest.

@@ -113,7 +113,7 @@ pub enum WayKind {
     DnsTcp,
     /// A `NETLINK_SOCK_DIAG` socket.
     SockDiag,
-    /// The listener of the filter that makes connects wait ([`crate::Connects`]).
+    /// The listener of the filter that makes connects and execs wait ([`crate::Connects`]).
     Connects,
 }
 

@@ -1,7 +1,8 @@
-//! Connects that wait: `connect(2)` in a sandbox stops in the kernel until the supervisor has looked at the caller.
+//! Calls that wait: `connect(2)` and `execve(2)` in a sandbox stop in the kernel until the supervisor has looked at
+//! the caller.
 //!
-//! A program that connects and at once becomes another one leaves nothing in `/proc` to tell it by, so it is
-//! looked at while it cannot go on. The filter is loaded into init, and every process inherits it. Whatever another
+//! A program that connects and at once becomes another one leaves nothing in `/proc` to tell it by, and neither does
+//! one that forks and becomes another one leave anything in its child. So both are looked at while they cannot go on. The filter is loaded into init, and every process inherits it. Whatever another
 //! filter refuses stays refused: a refusal outranks a notification (seccomp(2)).
 //!
 //! Source: seccomp_unotify(2).
@@ -17,15 +18,24 @@ use crate::sys;
 #[derive(Debug)]
 pub struct Connects(OwnedFd);
 
-/// One thread that waits in `connect(2)`.
+/// One thread that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// The kernel's number for this wait; never given twice.
     pub id: u64,
     /// The thread, by its id outside the sandbox.
     pub thread: u32,
-    /// The descriptor that it connects.
-    pub descriptor: i32,
+    /// In which call.
+    pub call: Call,
+}
+
+/// A call that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `connect(2)` of this descriptor.
+    Connect(i32),
+    /// `execve(2)` or `execveat(2)`.
+    Exec,
 }
 
 /// Loads the filter into this process and into all that it will fork.
@@ -38,7 +48,9 @@ pub(crate) fn install() -> io::Result<OwnedFd> {
     let mut steps = [
         // Offset 0 of struct seccomp_data is the call's number.
         step(load, 0, 0, 0),
-        step(equals, 0, 1, libc::SYS_connect as u32),
+        step(equals, 2, 0, libc::SYS_connect as u32),
+        step(equals, 1, 0, libc::SYS_execve as u32),
+        step(equals, 0, 1, libc::SYS_execveat as u32),
         step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
         step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
@@ -101,8 +113,11 @@ impl Connects {
         // SAFETY: the structure is plain integers, for which all zeroes is a valid value, and wanted by the kernel.
         let mut notice: libc::seccomp_notif = unsafe { std::mem::zeroed() };
         self.request(libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notice)?;
-        let descriptor = notice.data.args[0] as i32;
-        Ok(Waiting { id: notice.id, thread: notice.pid, descriptor })
+        let call = match libc::c_long::from(notice.data.nr) {
+            libc::SYS_connect => Call::Connect(notice.data.args[0] as i32),
+            _ => Call::Exec,
+        };
+        Ok(Waiting { id: notice.id, thread: notice.pid, call })
     }
 
     /// Whether that thread still waits. While it does, its process has not become another program: the exec of
@@ -113,7 +128,7 @@ impl Connects {
         self.request(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw mut id).is_ok()
     }
 
-    /// Lets a thread go on with its connect; one that was ended meanwhile is no error.
+    /// Lets a thread go on with its call; one that was ended meanwhile is no error.
     ///
     /// # Errors
     /// When the kernel does not know this answer (before Linux 5.5).

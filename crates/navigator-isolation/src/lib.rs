@@ -24,7 +24,7 @@ mod sys;
 
 pub use binds::BindError;
 pub use channel::{ExitStatus, Stage, WayKind};
-pub use connects::{Connects, Waiting};
+pub use connects::{Call, Connects, Waiting};
 pub use sandbox::{Event, LaunchError, Opened, Sandbox, StartError, Starting, launch};
 pub use spec::{
     Access, Bind, LayerStatus, Network, ProcessSpec, Requirement, RootView, SandboxSpec,

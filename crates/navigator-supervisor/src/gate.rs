@@ -1,9 +1,9 @@
-//! The place where a sandbox's threads wait while they connect, as the egress sees it.
+//! The place where a sandbox's threads wait while they connect or start a program, as the egress sees it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use navigator_egress::{ConnectGate, Waiting};
+use navigator_egress::{Call, ConnectGate, Waiting};
 use navigator_isolation::Connects;
 
 /// Gives the egress what the sandbox's filter tells.
@@ -19,10 +19,13 @@ impl AsFd for Gate {
 impl ConnectGate for Gate {
     fn next(&self) -> io::Result<Option<Waiting>> {
         let waiting = self.0.next()?;
-        Ok(waiting.map(|navigator_isolation::Waiting { id, thread, descriptor }| Waiting {
+        Ok(waiting.map(|navigator_isolation::Waiting { id, thread, call }| Waiting {
             id,
             thread,
-            descriptor,
+            call: match call {
+                navigator_isolation::Call::Connect(descriptor) => Call::Connect(descriptor),
+                navigator_isolation::Call::Exec => Call::Exec,
+            },
         }))
     }
 

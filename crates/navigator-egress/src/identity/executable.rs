@@ -28,6 +28,11 @@ pub(super) struct FileId {
     pub(super) inode: u64,
 }
 
+#[expect(clippy::useless_conversion, reason = "the widths differ between architectures")]
+pub(super) fn file_id(stat: &rustix::fs::Stat) -> FileId {
+    FileId { device: stat.st_dev.into(), inode: stat.st_ino.into() }
+}
+
 /// An executable that was verified.
 #[derive(Debug, Clone)]
 pub(super) struct Verified {

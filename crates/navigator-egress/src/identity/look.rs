@@ -1,11 +1,13 @@
-//! A look at a program while it waits in `connect(2)`.
+//! A look at a program while it waits in `connect(2)` or `execve(2)`.
 
 use std::io;
 
+use super::births::Image;
 use super::error::IdentityError;
+use super::procfs::ProcStat;
 use super::{Identifier, Program, Step};
 use crate::authorise::error_chain;
-use crate::gate::{ConnectGate, Waiting};
+use crate::gate::{Call, ConnectGate, Waiting};
 use crate::limits::{MAX_ANCESTORS, MAX_HOLDERS};
 
 /// A thread that connects a socket.
@@ -17,7 +19,15 @@ struct Connecting {
 impl Identifier {
     /// Looks at a waiting program, remembers it and lets it go on; false when it must be hashed first.
     pub(crate) fn look(&self, gate: &dyn ConnectGate, waiting: &Waiting) -> io::Result<bool> {
-        match self.connecting(waiting) {
+        let descriptor = match waiting.call {
+            Call::Connect(descriptor) => descriptor,
+            Call::Exec => {
+                self.look_at_birth(gate, waiting);
+                gate.proceed(waiting)?;
+                return Ok(true);
+            }
+        };
+        match self.connecting(waiting, descriptor) {
             Ok(Some(connecting)) => match self.program(connecting.process) {
                 Ok(Step::Hash(_)) => return Ok(false),
                 Ok(Step::Done(program)) => self.remember(gate, waiting, &connecting, Ok(program)),
@@ -37,8 +47,9 @@ impl Identifier {
         gate: &dyn ConnectGate,
         waiting: &Waiting,
     ) -> io::Result<()> {
+        let Call::Connect(descriptor) = waiting.call else { return gate.proceed(waiting) };
         // Found anew: what the numbers meant is only certain as long as the thread waits.
-        match self.connecting(waiting) {
+        match self.connecting(waiting, descriptor) {
             Ok(Some(connecting)) => {
                 let program = self.program_hashed(connecting.process).await;
                 self.remember(gate, waiting, &connecting, program);
@@ -49,9 +60,31 @@ impl Identifier {
         gate.proceed(waiting)
     }
 
-    fn connecting(&self, waiting: &Waiting) -> Result<Option<Connecting>, IdentityError> {
+    /// Remembers as which program a process was born, when it is about to become its first other one.
+    fn look_at_birth(&self, gate: &dyn ConnectGate, waiting: &Waiting) {
+        let image = || -> Result<Option<(ProcStat, Image)>, IdentityError> {
+            let stat = self.proc.stat(self.outside.inside(waiting.thread)?.process)?;
+            Ok(if stat.is_unchanged_fork { Some((stat, self.image(&stat)?)) } else { None })
+        };
+        match image() {
+            Ok(Some((stat, image))) if gate.waits(waiting) => {
+                self.births.add(&self.proc, &stat, image);
+            }
+            Ok(_) => {}
+            // Without a birth it gets no right from its ancestors.
+            Err(error) => {
+                tracing::debug!(%error, "a process was not seen before its first program")
+            }
+        }
+    }
+
+    fn connecting(
+        &self,
+        waiting: &Waiting,
+        descriptor: i32,
+    ) -> Result<Option<Connecting>, IdentityError> {
         let inside = self.outside.inside(waiting.thread)?;
-        let inode = self.proc.socket(inside.thread, waiting.descriptor)?;
+        let inode = self.proc.socket(inside.thread, descriptor)?;
         Ok(inode.map(|inode| Connecting { process: inside.process, inode }))
     }
 

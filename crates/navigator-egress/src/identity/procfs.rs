@@ -14,6 +14,9 @@ use rustix::io::{Errno, read};
 use super::error::IdentityError;
 use crate::limits::{MAX_CMDLINE, MAX_ENVIRON, MAX_MAPS};
 
+/// "Forked but did not exec", in the flags of `proc_pid_stat(5)`; the same number since Linux 2.6.
+const PF_FORKNOEXEC: u64 = 0x40;
+
 /// The sandbox's `/proc`.
 #[derive(Debug)]
 pub(super) struct Proc {
@@ -29,6 +32,8 @@ pub(super) struct ProcStat {
     pub(super) started: u64,
     /// Where its stack begins: each exec draws another place for it.
     pub(super) stack: u64,
+    /// It has executed nothing since it was forked.
+    pub(super) is_unchanged_fork: bool,
 }
 
 /// A thread, by its numbers inside the sandbox.
@@ -266,9 +271,11 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<ProcStat> {
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
     let stack = fields.nth(5)?.parse().ok()?;
-    Some(ProcStat { pid, parent, started, stack })
+    let is_unchanged_fork = flags & PF_FORKNOEXEC != 0;
+    Some(ProcStat { pid, parent, started, stack, is_unchanged_fork })
 }
 
 /// `proc_pid_status(5)`: `NStgid` and `NSpid` list a number for each pid namespace, the innermost last. A thread in
@@ -292,9 +299,14 @@ mod tests {
     #[test]
     fn reads_parent_and_start_time_behind_a_hostile_name() {
         let line =
-            b"7 (a) S 99 (x) R 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 99 1 2 3 4 777 5\n";
+            b"7 (a) S 99 (x) R 3 7 7 0 -1 4194368 1 2 3 4 5 6 7 8 20 0 1 0 4242 99 1 2 3 4 777 5\n";
         let stat = parse_stat(7, line).unwrap();
-        assert_eq!(stat, ProcStat { pid: 7, parent: 3, started: 4242, stack: 777 });
+        assert_eq!(
+            stat,
+            ProcStat { pid: 7, parent: 3, started: 4242, stack: 777, is_unchanged_fork: true }
+        );
+        let line = String::from_utf8_lossy(line).replace("4194368", "4194304");
+        assert!(!parse_stat(7, line.as_bytes()).unwrap().is_unchanged_fork);
     }
 
     #[test]
