@@ -37,8 +37,8 @@ def symbols(library):
     names = {line.split()[2].split("@")[0] for line in done.stdout.splitlines() if line.split()[1] == "T"}
     return "".join(f"void {name}(void) {{}}\n" for name in sorted(names))
 
-def curl(**variables):
-    done = subprocess.run(["/usr/bin/curl", "-sS", "-o", "/dev/null", "https://pypi.org/"], capture_output=True, text=True,
+def curl(program="/usr/bin/curl", **variables):
+    done = subprocess.run([program, "-sS", "-o", "/dev/null", "https://pypi.org/"], capture_output=True, text=True,
                           timeout=30, env={**os.environ, **variables})
     return done.stdout or "not loaded"
 
@@ -65,11 +65,14 @@ loaded = {
     "library path": curl(LD_LIBRARY_PATH="/sandbox/lib"),
     "OpenSSL configuration": curl(OPENSSL_CONF="/sandbox/openssl.cnf"),
 }
-# Deleting the file does not hide it, and neither does its place in a directory with a trusted name.
+# The same program where the sandbox could write, if it were not mounted read-only.
+loaded["into a mounted program"] = curl("/sandbox/mounted", LD_PRELOAD="/sandbox/erasing.so")
+mounted = subprocess.run(["/sandbox/mounted", "-sS", "-o", "/dev/null", "https://pypi.org/"], timeout=30).returncode
+# The place in a directory with a trusted name does not help.
 os.makedirs("/sandbox/usr/lib")
 shutil.copy("/sandbox/erasing.so", "/sandbox/usr/lib/libc.so.6")
 loaded["with the name of a system library"] = curl(LD_PRELOAD="/sandbox/usr/lib/libc.so.6")
 # Nothing is shown by an attack that did not come to its end.
 tried = {attack: word for attack, word in loaded.items() if word != "not loaded"}
-print(json.dumps({"nothing": "open" if nothing == 0 else "denied", "attacks": tried, "not loaded":
+print(json.dumps({"nothing": "open" if nothing == mounted == 0 else "denied", "attacks": tried, "not loaded":
     [attack for attack in loaded if attack not in tried]}))

@@ -64,6 +64,8 @@ pub(crate) async fn serve(gate: Arc<dyn ConnectGate>, judge: Arc<Judge>) -> io::
     loop {
         let mut ready = watched.readable().await?;
         while let Some(waiting) = gate.next()? {
+            // However many wait, connections are served in between.
+            tokio::task::consume_budget().await;
             if !judge.identifier().look(&*gate, &waiting)? {
                 let (gate, judge) = (gate.clone(), judge.clone());
                 // A program that is new must be read first; others need not wait for it.

@@ -313,8 +313,9 @@ impl Identifier {
         };
         let environment = self.proc.environment(stat.pid)?;
         preload::check(&environment, &self.read_only)?;
-        // A program that the sandbox can write may bring what it likes: its content is pinned, not its name trusted.
-        if !verified.loads_modules && is_below(&verified.path, &self.read_only) {
+        // What a program that the sandbox can write does was the agent's choice from the start.
+        let is_fixed = verified.is_mounted_read_only || is_below(&verified.path, &self.read_only);
+        if is_fixed && !verified.loads_modules {
             mappings::check(&verified.path, &self.proc.mappings(stat.pid)?, &self.read_only)?;
         }
         let arguments = self.proc.arguments(stat.pid)?;

@@ -153,3 +153,63 @@ impl AsFd for Connects {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::process::Command;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    /// Runs `body` in a thread under the filter: it is the thread's alone, and the process's children's.
+    fn filtered<T: Send + 'static>(
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> (Connects, thread::JoinHandle<T>) {
+        let (send, receive) = channel();
+        let thread = thread::spawn(move || {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            send.send(install().unwrap()).unwrap();
+            body()
+        });
+        (Connects::new(receive.recv().unwrap()), thread)
+    }
+
+    fn next(connects: &Connects) -> Waiting {
+        rustix::event::poll(&mut [PollFd::new(connects, PollFlags::IN)], None).unwrap();
+        connects.next().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_connect_waits_until_it_may_proceed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (connects, thread) = filtered(move || UnixStream::connect(path).is_ok());
+        let waiting = next(&connects);
+        assert!(matches!(waiting.call, Call::Connect(descriptor) if descriptor > 2));
+        assert!(connects.waits(waiting.id));
+        assert!(listener.accept().is_err(), "nothing was connected yet");
+        connects.proceed(waiting.id).unwrap();
+        assert!(thread.join().unwrap());
+        assert!(listener.accept().is_ok());
+        assert!(!connects.waits(waiting.id));
+        assert_eq!(connects.proceed(waiting.id).ok(), Some(()), "it is over, which is no error");
+        assert!(connects.next().is_err(), "nobody is left under the filter");
+    }
+
+    #[test]
+    fn an_exec_waits_and_a_thread_that_was_ended_waits_no_more() {
+        let (connects, thread) = filtered(|| Command::new("/bin/true").status());
+        let waiting = next(&connects);
+        assert_eq!(waiting.call, Call::Exec);
+        let pid = rustix::process::Pid::from_raw(waiting.thread as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        while connects.waits(waiting.id) {
+            thread::yield_now();
+        }
+        assert!(thread.join().unwrap().is_ok_and(|status| !status.success()));
+    }
+}

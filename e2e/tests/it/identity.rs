@@ -9,7 +9,7 @@ fn policy(case: &Case) -> String {
     case.policy(
         "network_policies:\n  p:\n    endpoints: [{ host: pypi.org, port: 443 }]\n    \
          binaries: [{ path: /usr/bin/curl }, { path: /sandbox/tool }, { path: /sandbox/allowed.py }, \
-         { path: /sandbox/dir/allowed.py }, { path: /sandbox/link.py }]\n",
+         { path: /sandbox/dir/allowed.py }, { path: /sandbox/link.py }, { path: /sandbox/mounted }]\n",
     )
 }
 
@@ -22,7 +22,8 @@ fn scripts(case: &Case, times: &str) -> Value {
 
 /// What a library in an allowed program reached, or nothing where none can be built.
 fn libraries(case: &Case) -> Option<Value> {
-    let found = case.attack(&["--policy", &policy(case)], "libraries.py", &[]);
+    let options = ["--policy", &policy(case), "--mount", "/usr/bin/curl:/sandbox/mounted:ro"];
+    let found = case.attack(&options, "libraries.py", &[]);
     if let Some(reason) = found["skipped"].as_str() {
         println!("skipped: {reason}");
         return None;

@@ -9,7 +9,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{
+    FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat2,
+};
 use sha2::{Digest, Sha256};
 
 use super::elf;
@@ -40,6 +42,8 @@ pub(super) struct Verified {
     pub(super) sha256: Arc<str>,
     pub(super) file: FileId,
     pub(super) loads_modules: bool,
+    /// On a mount that the sandbox cannot write, wherever that is.
+    pub(super) is_mounted_read_only: bool,
 }
 
 /// An executable whose content must be read first.
@@ -129,7 +133,10 @@ impl Executables {
             }
         };
         let Content { sha256, loads_modules } = content;
-        let verified = Verified { path: path.into(), sha256, file, loads_modules };
+        let is_mounted_read_only =
+            fstatvfs(&opened).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
+        let path = path.into();
+        let verified = Verified { path, sha256, file, loads_modules, is_mounted_read_only };
         if self.verified.len() >= MAX_VERIFIED {
             self.verified.clear();
         }

@@ -6,11 +6,12 @@
 use super::error::IdentityError;
 use super::preload::is_below;
 
-/// Refuses a program that has mapped executable code from a file outside the `read_only` paths. `maps` is the text of
+/// Refuses a program that has mapped executable code from another file than its own outside the `read_only` paths. `maps` is the text of
 /// `/proc/PID/maps` (`proc_pid_maps(5)`).
 pub(super) fn check(program: &str, maps: &[u8], read_only: &[String]) -> Result<(), IdentityError> {
     for line in maps.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         if let Some(file) = executable_file(line)
+            && file != program.as_bytes()
             && !std::str::from_utf8(file).is_ok_and(|file| is_below(file, read_only))
         {
             let library = String::from_utf8_lossy(file).into_owned();
@@ -55,6 +56,9 @@ mod tests {
              8000-9000 r-xp 00000000 00:00 0       [anon:code]\n"
         ));
         assert!(judged(""));
+        let own = b"1000-2000 r-xp 00000000 08:01 12      /sandbox/mounted/tool\n";
+        assert!(check("/sandbox/mounted/tool", own, &[]).is_ok());
+        assert!(check("/sandbox/mounted/other", own, &[]).is_err());
     }
 
     #[test]
