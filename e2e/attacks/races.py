@@ -191,6 +191,9 @@ result = {}
 for attack in attacks:
     for name, way in (("CONNECT", (PROXY, HEAD)), ("captured", direct)):
         result[f"{attack.__name__}, {name}"] = tried(attack, way, TRIES if attack in attacks[:3] else min(TRIES, 20))
+# A process that has ended and is not collected yet must not get in the way of the allowed ones.
+if os.fork() == 0:
+    os._exit(0)
 allowed = subprocess.run([ALLOWED, "ask"], capture_output=True, text=True).stdout.strip()
 ask = open(ALLOWED).read().replace("len(sys.argv) > 1", "True")
 child = subprocess.run(["/usr/bin/timeout", "9", "/bin/sh", "-c", f"{sys.executable} -c '{ask}'; true"],

@@ -105,3 +105,10 @@ pub enum IdentityError {
         library: String,
     },
 }
+
+impl IdentityError {
+    /// Whether it says that a process is not there any more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Process { source: Errno::NOENT | Errno::SRCH, .. })
+    }
+}

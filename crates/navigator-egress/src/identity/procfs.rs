@@ -16,6 +16,8 @@ use crate::limits::{MAX_CMDLINE, MAX_ENVIRON, MAX_MAPS};
 
 /// "Forked but did not exec", in the flags of `proc_pid_stat(5)`; the same number since Linux 2.6.
 const PF_FORKNOEXEC: u64 = 0x40;
+/// "Getting shut down", in the same flags.
+const PF_EXITING: u64 = 0x4;
 
 /// The sandbox's `/proc`.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct ProcStat {
     pub(super) stack: u64,
     /// It has executed nothing since it was forked.
     pub(super) is_unchanged_fork: bool,
+    /// It runs no code of its own any more.
+    pub(super) is_ending: bool,
 }
 
 /// A thread, by its numbers inside the sandbox.
@@ -275,7 +279,8 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<ProcStat> {
     let started = fields.nth(12)?.parse().ok()?;
     let stack = fields.nth(5)?.parse().ok()?;
     let is_unchanged_fork = flags & PF_FORKNOEXEC != 0;
-    Some(ProcStat { pid, parent, started, stack, is_unchanged_fork })
+    let is_ending = flags & PF_EXITING != 0;
+    Some(ProcStat { pid, parent, started, stack, is_unchanged_fork, is_ending })
 }
 
 /// `proc_pid_status(5)`: `NStgid` and `NSpid` list a number for each pid namespace, the innermost last. A thread in
@@ -303,7 +308,14 @@ mod tests {
         let stat = parse_stat(7, line).unwrap();
         assert_eq!(
             stat,
-            ProcStat { pid: 7, parent: 3, started: 4242, stack: 777, is_unchanged_fork: true }
+            ProcStat {
+                pid: 7,
+                parent: 3,
+                started: 4242,
+                stack: 777,
+                is_unchanged_fork: true,
+                is_ending: false
+            }
         );
         let line = String::from_utf8_lossy(line).replace("4194368", "4194304");
         assert!(!parse_stat(7, line.as_bytes()).unwrap().is_unchanged_fork);
