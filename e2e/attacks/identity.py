@@ -1,5 +1,5 @@
 """Pretends to be an allowed program in every way there is, and says whether the proxy believed it."""
-import ctypes, json, os, shutil, socket, subprocess, sys
+import ctypes, json, os, shutil, socket, subprocess, sys, time
 
 CONNECT = b"CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org:443\r\n\r\n"
 CODE = f"""
@@ -22,6 +22,7 @@ def curl(program="/usr/bin/curl", **options):
 result = {"curl itself": curl()}
 open("/sandbox/allowed.py", "w").write("#!/usr/bin/python3\n" + CODE)
 os.chmod("/sandbox/allowed.py", 0o755)
+time.sleep(0.2)  # a script earns its right by having been left alone for a moment
 result["the allowed script"] = run(["/sandbox/allowed.py"])
 shutil.copy("/usr/bin/curl", "/sandbox/tool")
 result["first use of the tool"] = curl("/sandbox/tool")

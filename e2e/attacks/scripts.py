@@ -22,43 +22,78 @@ def tunnel(program, **options):
     argv = [program, "-sS", "-o", "/dev/null", "--proxy", "http://10.200.0.1:3128", "https://pypi.org/"]
     return "open" if subprocess.run(argv, capture_output=True, timeout=30, **options).returncode == 0 else "denied"
 
-write(ALLOWED, SCRIPT)
+os.mkdir("/sandbox/dir")
+for path in (ALLOWED, "/sandbox/dir/allowed.py"):
+    write(path, SCRIPT)
+os.symlink("dir/allowed.py", "/sandbox/link.py")
+SETTLE = 0.2  # a script earns its right by having been left alone for a moment
+time.sleep(SETTLE)
 result = {"first": run([ALLOWED])}
 attacks = {}
 
-# A program that was started as another file, while the allowed one is away.
+# A program that was started as another file, while the allowed one is away. It says what it wants when it is told to.
+EVIL = SCRIPT.replace("import socket, sys\n", "import socket, sys\nsys.stdout.write('up ')\nsys.stdout.flush()\nsys.stdin.read()\n")
+
+def other(path):
+    started = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert started.stdout.read(3) == "up "
+    return started
+
+def word(started):
+    time.sleep(SETTLE)
+    return started.communicate("")[0].strip() or "denied"
+
 os.rename(ALLOWED, "/sandbox/kept")
-write(ALLOWED, SCRIPT.replace("import socket, sys\n", "import socket, sys\nsys.stdin.read()\n"))
-other = subprocess.Popen([ALLOWED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-time.sleep(0.5)
+write(ALLOWED, EVIL)
+time.sleep(SETTLE)
+evil = other(ALLOWED)
 os.rename("/sandbox/kept", ALLOWED)
-attacks["the allowed script put back after the start of another"] = other.communicate("")[0].strip() or "denied"
+attacks["the allowed script put back after the start of another"] = word(evil)
+time.sleep(SETTLE)
+result["the allowed script that was put back"] = run([ALLOWED])
 
-# A socket that was connected and used before the process became an allowed program. What the proxy
-# says is written to a file by curl, which reads the socket as its standard input.
-def exec_after_connect():
-    out = "/sandbox/answer"
-    if os.path.exists(out):
-        os.unlink(out)
-    pid = os.fork()
-    if pid == 0:
-        s = socket.create_connection(("10.200.0.1", 3128), 10)
-        os.dup2(s.fileno(), 0)
-        s.sendall(CONNECT)
-        s.close()
-        os.execv("/usr/bin/curl", ["curl", "-sS", "-m", "3", "-T", "-", "file://" + out])
-    deadline = time.time() + 4
-    while time.time() < deadline and os.waitpid(pid, os.WNOHANG) == (0, 0):
-        if os.path.exists(out) and os.path.getsize(out) > 12:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-            break
-        time.sleep(0.01)
-    answer = open(out, "rb").read(20) if os.path.exists(out) else b""
-    return "open" if b" 200" in answer else "denied"
+write("/sandbox/evil.py", EVIL)
+os.rename(ALLOWED, "/sandbox/kept")
+os.rename("/sandbox/evil.py", ALLOWED)
+time.sleep(SETTLE)
+evil = other(ALLOWED)
+os.unlink(ALLOWED)
+os.link("/sandbox/kept", ALLOWED)
+os.utime(ALLOWED, (1, 1))
+attacks["the allowed script linked back, with an old date"] = word(evil)
 
-results = [exec_after_connect() for _ in range(int(sys.argv[1]))]
-result["exec after connect"] = {word: results.count(word) for word in set(results)}
+time.sleep(SETTLE)
+result["the script in a directory"] = run(["/sandbox/dir/allowed.py"])
+os.rename("/sandbox/dir", "/sandbox/away")
+os.mkdir("/sandbox/dir")
+write("/sandbox/dir/allowed.py", EVIL)
+time.sleep(SETTLE)
+evil = other("/sandbox/dir/allowed.py")
+os.rename("/sandbox/dir", "/sandbox/evil")
+os.rename("/sandbox/away", "/sandbox/dir")
+attacks["the directory of the allowed script put back"] = word(evil)
+
+time.sleep(SETTLE)
+result["the script by a link"] = run(["/sandbox/link.py"])
+write("/sandbox/evil.py", EVIL)
+os.unlink("/sandbox/link.py")
+os.symlink("evil.py", "/sandbox/link.py")
+time.sleep(SETTLE)
+evil = other("/sandbox/link.py")
+os.unlink("/sandbox/link.py")
+os.symlink("dir/allowed.py", "/sandbox/link.py")
+attacks["the link to the allowed script turned back"] = word(evil)
+
+# The same at once: nothing about the moment helps.
+def at_once():
+    write("/sandbox/evil.py", EVIL)
+    os.rename(ALLOWED, "/sandbox/kept")
+    os.rename("/sandbox/evil.py", ALLOWED)
+    evil = subprocess.Popen([ALLOWED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    os.rename("/sandbox/kept", ALLOWED)
+    return evil.communicate("")[0].removeprefix("up ").strip() or "denied"
+
+result["put back at once"] = sorted({at_once() for _ in range(int(sys.argv[1]))})
 
 os.link("/usr/bin/curl", "/sandbox/hard") if os.stat("/usr/bin").st_dev == os.stat("/sandbox").st_dev else None
 with open("/sandbox/tool", "wb") as tool:
@@ -79,6 +114,7 @@ attacks["another library path"] = tunnel("/usr/bin/curl", env={**os.environ, "LD
 
 # Last, because what was pinned stays refused: other content under the allowed name.
 write(ALLOWED, SCRIPT + "# changed\n")
+time.sleep(SETTLE)
 attacks["a script with other content"] = run([ALLOWED])
 result["attacks"] = attacks
 print(json.dumps(result))

@@ -95,7 +95,12 @@ impl Judge {
         &self.context
     }
 
-    /// Identifies whoever has just connected. Done at once, before the caller can become another program.
+    /// Who looks at the programs of this sandbox.
+    pub(crate) fn identifier(&self) -> &Identifier {
+        &self.identifier
+    }
+
+    /// Identifies whoever has just connected.
     pub async fn identify(&self, socket: &ClientSocket) -> Identified {
         Identified(self.identifier.identify(socket).await.map_err(|error| error_chain(&error)))
     }
@@ -406,7 +411,7 @@ fn refuse_own_addresses(intent: &EgressIntent) -> Result<(), Box<Refusal>> {
     Err(Box::new(Refusal::of(intent, Reason::Destination, detail)))
 }
 
-fn error_chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

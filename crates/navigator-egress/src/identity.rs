@@ -1,16 +1,23 @@
 //! Who is asking: from a client socket to the programs that hold it.
 //!
-//! Socket → inode (`sock_diag`) → every process of the sandbox that holds it → executable,
-//! ancestors and scripts, each verified. Whatever cannot be established is an error, and an error
-//! is a denial; an ancestor that cannot be verified merely gives no right.
+//! Socket → inode (`sock_diag`) → whoever connected it, seen while it did, and every process of the
+//! sandbox that holds it → executable, ancestors and scripts, each verified. Whatever cannot be
+//! established is an error, and an error is a denial; an ancestor that cannot be verified merely
+//! gives no right.
 
+mod births;
+mod connectors;
+mod elf;
 mod error;
 mod executable;
 mod holders;
+mod look;
+mod mappings;
 mod pins;
 mod preload;
 mod procfs;
 mod script;
+mod settled;
 mod sock_diag;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 
 use crate::audit::AuditProgram;
+use crate::gate::ConnectGate;
 use crate::intent::ClientSocket;
 use crate::limits::{MAX_ANCESTORS, MAX_HOLDERS};
 use crate::ways::Ways;
@@ -28,16 +36,22 @@ pub use error::IdentityError;
 pub use pins::Pins;
 pub use sock_diag::{SockDiagError, inode_of};
 
-use executable::{Examined, Executables, Pinned, Unhashed};
+use births::{Births, Image};
+use connectors::Connectors;
+use executable::{Examined, Executables, Pinned, Unhashed, file_id};
+use preload::is_below;
 use procfs::{Proc, ProcStat};
+use settled::Clock;
 
-/// One program that holds a client socket, as far as it could be verified.
+/// One program that connected or holds a client socket, as far as it could be verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Process id inside the sandbox.
     pub pid: u32,
     /// When the process started, in clock ticks since boot: tells a reused pid from the same one.
     pub started: u64,
+    /// Where its stack begins: tells a program from the next one that the same process runs.
+    pub stack: u64,
     /// Path of its executable inside the sandbox.
     pub executable: Arc<str>,
     /// SHA-256 of the executable, hexadecimal.
@@ -67,6 +81,11 @@ pub struct Identifier {
     netlink: OwnedFd,
     sequence: AtomicU32,
     proc: Proc,
+    outside: Proc,
+    /// `None` where no gate is served, and connectors are not asked for.
+    connectors: Option<Connectors>,
+    births: Births,
+    clock: Clock,
     executables: Mutex<Executables>,
     read_only: Vec<String>,
     hashing: tokio::sync::Mutex<()>,
@@ -89,7 +108,7 @@ impl Identifier {
     /// Takes over the descriptors that examine the sandbox.
     ///
     /// # Errors
-    /// When the sandbox's `/proc` cannot be listed.
+    /// When the sandbox's `/proc`, or this program's own, cannot be listed.
     pub fn new(
         ways: Examination,
         pins: Arc<Pins>,
@@ -99,20 +118,29 @@ impl Identifier {
             netlink: ways.sock_diag,
             sequence: AtomicU32::new(1),
             proc: Proc::new(ways.proc_dir)?,
+            outside: Proc::own()?,
+            births: Births::default(),
+            connectors: ways.sees_connects.then(Connectors::default),
+            clock: Clock::new(),
             executables: Mutex::new(Executables::new(ways.root_dir, pins)),
             read_only,
             hashing: tokio::sync::Mutex::new(()),
         })
     }
 
-    /// Every program that holds the client's end of a connection.
+    /// Every program that connected or holds the client's end of a connection.
     ///
     /// # Errors
     /// [`IdentityError`] when the owner cannot be found or verified.
     pub async fn identify(&self, socket: &ClientSocket) -> Result<Vec<Program>, IdentityError> {
+        let inode = self.inode(socket)?;
+        let connectors = match &self.connectors {
+            Some(connectors) => connectors.take(inode)?,
+            None => vec![],
+        };
         // Every round settles one executable for good, so the rounds are bounded by the programs.
         for _ in 0..MAX_HOLDERS * MAX_ANCESTORS {
-            match self.attempt(socket)? {
+            match self.attempt(socket, inode, &connectors)? {
                 Step::Done(programs) => return Ok(programs),
                 Step::Hash(unhashed) => self.hash(unhashed).await?,
             }
@@ -131,30 +159,48 @@ impl Identifier {
         programs: &[Program],
     ) -> Result<(), IdentityError> {
         self.inode(socket)?;
-        let mut executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
         for known in programs {
-            let stat = self.proc.stat(known.pid)?;
-            match executables.examine(&self.proc, &stat)? {
-                Examined::Verified(now)
-                    if stat.started == known.started
-                        && now.path == known.executable
-                        && now.sha256 == known.sha256 => {}
-                Examined::Verified(_) | Examined::Unhashed(_) => {
-                    return Err(IdentityError::Changed);
-                }
+            if !self.is_still(known)? {
+                return Err(IdentityError::Changed);
             }
         }
         Ok(())
     }
 
-    fn attempt(&self, socket: &ClientSocket) -> Result<Step<Vec<Program>>, IdentityError> {
-        let inode = self.inode(socket)?;
+    /// Whether a process is still the program that it was.
+    fn is_still(&self, known: &Program) -> Result<bool, IdentityError> {
+        let stat = self.proc.stat(known.pid)?;
+        let mut executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match executables.examine(&self.proc, &stat)? {
+            Examined::Verified(now) => {
+                stat.started == known.started
+                    && stat.stack == known.stack
+                    && now.path == known.executable
+                    && now.sha256 == known.sha256
+            }
+            Examined::Unhashed(_) => false,
+        })
+    }
+
+    /// A connector counts whether it still holds the socket or not: what it wrote is on its way.
+    fn attempt(
+        &self,
+        socket: &ClientSocket,
+        inode: u64,
+        connectors: &[Program],
+    ) -> Result<Step<Vec<Program>>, IdentityError> {
         let pids = holders::of(&self.proc, inode)?;
         if pids.is_empty() {
             return Err(IdentityError::NoOwner);
         }
-        let mut programs = Vec::with_capacity(pids.len());
+        let mut programs = connectors.to_vec();
         for pid in pids {
+            let known = connectors.iter().find(|connector| connector.pid == pid);
+            if let Some(known) = known
+                && self.is_still(known)?
+            {
+                continue;
+            }
             match self.program(pid)? {
                 Step::Done(program) => programs.push(program),
                 Step::Hash(unhashed) => return Ok(Step::Hash(unhashed)),
@@ -180,7 +226,8 @@ impl Identifier {
             return Err(IdentityError::Changed);
         }
         for program in programs {
-            if self.proc.stat(program.pid)?.started != program.started {
+            let stat = self.proc.stat(program.pid)?;
+            if stat.started != program.started || stat.stack != program.stack {
                 return Err(IdentityError::Changed);
             }
         }
@@ -196,6 +243,7 @@ impl Identifier {
         let mut program = Program {
             pid,
             started: stat.started,
+            stack: stat.stack,
             executable: member.executable,
             sha256: member.sha256,
             ancestors: Vec::new(),
@@ -207,8 +255,8 @@ impl Identifier {
         })
     }
 
-    /// Follows parents up to, not including, pid 1. A "parent" that started after its child is a
-    /// reused pid: the chain ends there.
+    /// Follows parents up to, not including, pid 1. The chain ends at a "parent" that is not the program that made
+    /// its child: one that started after it is a reused pid, and one may have become another program since.
     fn add_ancestors(
         &self,
         program: &mut Program,
@@ -219,10 +267,15 @@ impl Identifier {
                 break;
             }
             let Ok(parent) = self.proc.stat(child.parent) else { break };
-            if parent.started > child.started {
+            if parent.started > child.started || !self.made(&parent, &child) {
                 break;
             }
-            match self.member(&parent) {
+            let member = self.member(&parent);
+            // An exec in between would have moved its stack: then what was read is of two programs.
+            if self.proc.stat(parent.pid).ok() != Some(parent) {
+                break;
+            }
+            match member {
                 Ok(Step::Done(member)) => {
                     program.ancestors.push(member.executable);
                     program.scripts.extend(member.script);
@@ -236,6 +289,22 @@ impl Identifier {
         Ok(Step::Done(()))
     }
 
+    /// Whether what a process runs now is what forked another one. Where no gate is served, that is not known and
+    /// taken for granted.
+    fn made(&self, parent: &ProcStat, child: &ProcStat) -> bool {
+        if self.connectors.is_none() {
+            return true;
+        }
+        let born =
+            if child.is_unchanged_fork { self.image(child).ok() } else { self.births.of(child) };
+        born.is_some() && born == self.image(parent).ok()
+    }
+
+    fn image(&self, stat: &ProcStat) -> Result<Image, IdentityError> {
+        let file = file_id(&self.proc.executable_stat(stat.pid)?);
+        Ok(Image { file, stack: stat.stack })
+    }
+
     fn member(&self, stat: &ProcStat) -> Result<Step<Member>, IdentityError> {
         let mut executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
         let verified = match executables.examine(&self.proc, stat)? {
@@ -244,6 +313,11 @@ impl Identifier {
         };
         let environment = self.proc.environment(stat.pid)?;
         preload::check(&environment, &self.read_only)?;
+        // What a program that the sandbox can write does was the agent's choice from the start.
+        let is_fixed = verified.is_mounted_read_only || is_below(&verified.path, &self.read_only);
+        if is_fixed && !verified.loads_modules {
+            mappings::check(&verified.path, &self.proc.mappings(stat.pid)?, &self.read_only)?;
+        }
         let arguments = self.proc.arguments(stat.pid)?;
         let found = script::Interpreted {
             root: executables.root(),
@@ -251,7 +325,11 @@ impl Identifier {
             environment: &environment,
             read_only: &self.read_only,
         }
-        .script(&arguments);
+        .script(&arguments)
+        .filter(|script| {
+            let moment = self.clock.before_start(stat.started);
+            settled::since(moment, executables.root(), &script.opened, &self.read_only)
+        });
         let script = match found.map(|script| (executables.examine_script(&script.opened), script))
         {
             Some((Ok(Pinned::Same), script)) => Some(script.name),
@@ -290,18 +368,29 @@ pub struct Examination {
     pub proc_dir: OwnedFd,
     /// The sandbox's root directory.
     pub root_dir: OwnedFd,
+    /// Whether every connect of the sandbox is seen, so that one that was not is refused.
+    pub sees_connects: bool,
+}
+
+/// [`Ways`] by what uses them.
+pub(crate) struct Split {
+    pub(crate) tcp: Vec<crate::ways::TcpWay>,
+    pub(crate) dns: crate::dns::DnsWays,
+    pub(crate) examination: Examination,
+    pub(crate) connects: Option<Arc<dyn ConnectGate>>,
 }
 
 impl Ways {
     /// Splits off what examines the sandbox from what is listened on.
-    pub(crate) fn split(self) -> (Vec<crate::ways::TcpWay>, crate::dns::DnsWays, Examination) {
+    pub(crate) fn split(self) -> Split {
         let dns = crate::dns::DnsWays { udp: self.dns_udp, tcp: self.dns_tcp };
         let examination = Examination {
             sock_diag: self.sock_diag,
             proc_dir: self.proc_dir,
             root_dir: self.root_dir,
+            sees_connects: self.connects.is_some(),
         };
-        (self.tcp, dns, examination)
+        Split { tcp: self.tcp, dns, examination, connects: self.connects }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod authorise;
 pub mod context;
 pub mod dial;
 pub mod dns;
+mod gate;
 mod head;
 pub mod identity;
 mod inspect;
@@ -31,6 +32,7 @@ pub mod ways;
 
 pub use audit::{AuditDecision, AuditProgram, AuditRecord, AuditRequest, AuditSink};
 pub use context::{EgressContext, EgressSettings, SandboxLabel};
+pub use gate::{Call, ConnectGate, Waiting};
 pub use intent::{Adapter, EgressIntent};
 pub use resolve::{Resolve, ResolveError, SystemResolver};
 pub use serve::{ServeError, serve};

@@ -42,6 +42,14 @@ pub const MAX_PROCESSES: usize = 8_192;
 pub const MAX_DESCRIPTORS: usize = 262_144;
 /// Programs that may hold one connection.
 pub const MAX_HOLDERS: usize = 16;
+/// Connected sockets that are remembered until they are accepted, which takes microseconds.
+pub const MAX_CONNECTED: usize = 4_096;
+/// How long one is remembered; far less than it takes to use up all numbers that sockets have.
+pub const CONNECTED_TTL: Duration = Duration::from_secs(60);
+/// Births of processes remembered (about 60 bytes each): twice as many as there may be processes.
+pub const MAX_BIRTHS: usize = 2 * MAX_PROCESSES;
+/// Bytes of `/proc/PID/maps` read; a program with more mappings cannot be judged.
+pub const MAX_MAPS: usize = 4 * 1024 * 1024;
 /// Ancestors that are followed; deeper trees keep the nearest.
 pub const MAX_ANCESTORS: usize = 64;
 /// Executables whose content hash is pinned.

@@ -16,7 +16,8 @@ use tokio_util::task::TaskTracker;
 use crate::authorise::Judge;
 use crate::context::EgressContext;
 use crate::dns::{DnsWays, NameServer, serve_tcp, serve_udp};
-use crate::identity::Identifier;
+use crate::gate;
+use crate::identity::{Identifier, Split};
 use crate::limits::{ACCEPT_PAUSE, MAX_CONNECTIONS, MAX_DNS_TCP};
 use crate::proxy;
 use crate::transparent;
@@ -58,7 +59,7 @@ pub async fn serve(
     context: Arc<EgressContext>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let (tcp, dns, examination) = ways.split();
+    let Split { tcp, dns, examination, connects } = ways.split();
     let identifier = Identifier::new(examination, context.pins.clone(), context.read_only.clone())
         .map_err(ServeError::Examine)?;
     let hall = Hall {
@@ -66,6 +67,9 @@ pub async fn serve(
         tasks: TaskTracker::new(),
         shutdown,
     };
+    if let Some(gate) = connects {
+        hall.tasks.spawn(hall.until_shutdown(gate::serve(gate, hall.judge.clone())));
+    }
     hall.open_dns(dns)?;
     hall.open_tcp(tcp)?;
     hall.shutdown.cancelled().await;

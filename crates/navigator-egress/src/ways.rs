@@ -5,6 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::gate::ConnectGate;
 
 /// The port of the explicit proxy; every other listening port is transparent.
 pub const PROXY_PORT: u16 = 3128;
@@ -27,6 +30,9 @@ pub struct Ways {
     pub proc_dir: OwnedFd,
     /// The sandbox's root directory, opened `O_PATH`.
     pub root_dir: OwnedFd,
+    /// Where the sandbox's threads wait while they connect. Without it a program that becomes another one between its
+    /// connect and its look-up is taken for the other: only for networks in which nobody attacks.
+    pub connects: Option<Arc<dyn ConnectGate>>,
 }
 
 /// One listening socket and the port that programs connect to.

@@ -113,6 +113,8 @@ pub enum WayKind {
     DnsTcp,
     /// A `NETLINK_SOCK_DIAG` socket.
     SockDiag,
+    /// The listener of the filter that makes connects and execs wait ([`crate::Connects`]).
+    Connects,
 }
 
 /// How a process ended.

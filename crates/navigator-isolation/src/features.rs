@@ -120,11 +120,16 @@ fn landlock() -> Feature {
 }
 
 fn seccomp() -> Feature {
-    let there = Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
-    let status = if there { Status::Ok } else { Status::Missing };
-    let found = if there { "filters can be loaded" } else { "not there" };
-    let meaning = "without system-call filters no sandbox can start";
-    let next = "use a kernel with CONFIG_SECCOMP_FILTER";
+    let actions = std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
+    let (status, found) = match actions {
+        Ok(actions) if actions.split_whitespace().any(|action| action == "user_notif") => {
+            (Status::Ok, "filters can be loaded")
+        }
+        Ok(_) => (Status::Degraded, "filters can be loaded, and tell nobody what they see"),
+        Err(_) => (Status::Missing, "not there"),
+    };
+    let meaning = "without system-call filters no sandbox can start; without notifications none with network policies";
+    let next = "use a kernel with CONFIG_SECCOMP_FILTER, Linux 5.5 or newer";
     feature("seccomp", status, found.into(), meaning, Some(next.into()))
 }
 

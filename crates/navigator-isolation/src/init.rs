@@ -20,7 +20,7 @@ use crate::ids::IdMap;
 use crate::probe::Expectation;
 use crate::seccomp::Filters;
 use crate::spec::{LayerStatus, Network, ProcessSpec, SandboxSpec, SkippedPath, Stdio};
-use crate::{mounts, network, sys};
+use crate::{connects, mounts, network, sys};
 
 /// How readily the kernel ends a process of a sandbox when the machine runs out of memory, before anything
 /// of the user's own. Source: proc_pid_oom_score_adj(5).
@@ -107,7 +107,13 @@ fn set_up(
     rustix::system::sethostname(spec.name.as_bytes()).map_err(step("set the host name"))?;
     let ways = match &spec.network {
         Network::None => vec![],
-        Network::Captured { ports } => network::capture(ports).map_err(say)?,
+        Network::Captured { ports } => {
+            let mut ways = network::capture(ports).map_err(say)?;
+            let connects = connects::install()
+                .map_err(step("make connects wait for a look at their program"))?;
+            ways.push((WayKind::Connects, connects));
+            ways
+        }
     };
     send_ways(channel, ways).map_err(step("hand out the sandbox's sockets"))?;
     let owner = (spec.user.uid, spec.user.gid);

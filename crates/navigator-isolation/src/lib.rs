@@ -9,6 +9,7 @@ mod access;
 mod binds;
 mod channel;
 mod confine;
+mod connects;
 pub mod features;
 pub mod floor;
 mod ids;
@@ -24,6 +25,7 @@ mod sys;
 
 pub use binds::BindError;
 pub use channel::{ExitStatus, Stage, WayKind};
+pub use connects::{Call, Connects, Waiting};
 pub use sandbox::{Event, LaunchError, Opened, Sandbox, StartError, Starting, launch};
 pub use spec::{
     Access, Bind, LayerStatus, Network, ProcessSpec, Requirement, RootView, SandboxSpec,

@@ -153,6 +153,7 @@ fn refusals(network: &Network) -> Result<Rules, BackendError> {
         })
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, requests);
+    rules.insert(libc::SYS_personality, vec![fixed_addresses()?]);
     rules.insert(libc::SYS_socket, socket_rules(network)?);
     Ok(rules)
 }
@@ -166,6 +167,14 @@ fn clone_rules() -> Result<Vec<SeccompRule>, BackendError> {
             rule(vec![condition(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bit), bit)?])
         })
         .collect()
+}
+
+/// A program whose stack is not at a random place could pass for another one. All ones only asks.
+fn fixed_addresses() -> Result<SeccompRule, BackendError> {
+    const ADDR_NO_RANDOMIZE: u64 = libc::ADDR_NO_RANDOMIZE as u64;
+    let asks = condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(u32::MAX))?;
+    let fixes = SeccompCmpOp::MaskedEq(ADDR_NO_RANDOMIZE);
+    rule(vec![asks, condition(0, SeccompCmpArgLen::Dword, fixes, ADDR_NO_RANDOMIZE)?])
 }
 
 /// Only unix sockets and, where the network is captured, TCP and UDP.

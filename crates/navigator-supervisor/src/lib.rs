@@ -9,6 +9,7 @@ pub mod audit;
 mod audit_log;
 mod environment;
 mod follow;
+mod gate;
 mod plan;
 mod request;
 mod revisions;

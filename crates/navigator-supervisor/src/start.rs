@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use navigator_egress::learning::Learning;
-use navigator_egress::{EgressContext, EgressSettings, SandboxLabel, SystemResolver, TcpWay, Ways};
+use navigator_egress::{
+    ConnectGate, EgressContext, EgressSettings, SandboxLabel, SystemResolver, TcpWay, Ways,
+};
 use navigator_isolation::limits::{self, Enforcement, LimitError};
-use navigator_isolation::{LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec, WayKind};
+use navigator_isolation::{
+    Connects, LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec, WayKind,
+};
 use navigator_policy::{CompiledPolicy, NetworkMode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::audit::{Event, Start};
 use crate::audit_log::{AuditError, AuditLog};
+use crate::gate::Gate;
 use crate::plan::{self, Plan, PlanError};
 use crate::request::{Judging, Request};
 use crate::revisions::Revisions;
@@ -90,7 +95,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     let root = opened.root_dir.try_clone().map_err(StartupError::Runtime)?;
     let captured = opened.sockets.iter().filter_map(|(kind, _)| match kind {
         WayKind::Tcp(port) => Some(*port),
-        WayKind::DnsUdp | WayKind::DnsTcp | WayKind::SockDiag => None,
+        WayKind::DnsUdp | WayKind::DnsTcp | WayKind::SockDiag | WayKind::Connects => None,
     });
     let captured = captured.collect();
     let learning = match request.judging {
@@ -208,15 +213,20 @@ pub(crate) fn real_path(root: &std::os::fd::OwnedFd, path: &str) -> Option<Strin
 
 fn ways(opened: Opened) -> Result<Ways, StartupError> {
     let Opened { sockets, proc_dir, root_dir } = opened;
-    let (mut tcp, mut dns_udp, mut dns_tcp, mut sock_diag) = (vec![], vec![], vec![], None);
+    let (mut tcp, mut dns_udp, mut dns_tcp) = (vec![], vec![], vec![]);
+    let (mut sock_diag, mut connects) = (None, None);
     for (kind, socket) in sockets {
         match kind {
             WayKind::Tcp(port) => tcp.push(TcpWay { listener: socket, port }),
             WayKind::DnsUdp => dns_udp.push(socket),
             WayKind::DnsTcp => dns_tcp.push(socket),
             WayKind::SockDiag => sock_diag = Some(socket),
+            WayKind::Connects => connects = Some(Arc::new(Gate(Connects::new(socket)))),
         }
     }
     let sock_diag = sock_diag.ok_or(StartupError::Sockets { missing: "the socket look-up" })?;
-    Ok(Ways { tcp, dns_udp, dns_tcp, sock_diag, proc_dir, root_dir })
+    let connects: Arc<dyn ConnectGate> =
+        connects.ok_or(StartupError::Sockets { missing: "the look at connecting programs" })?;
+    let connects = Some(connects);
+    Ok(Ways { tcp, dns_udp, dns_tcp, sock_diag, proc_dir, root_dir, connects })
 }

@@ -57,8 +57,12 @@ fn measure(samples: usize, others: usize) -> io::Result<()> {
 
 async fn sample(socket: &ClientSocket, samples: usize) -> io::Result<(Vec<u128>, Vec<u128>)> {
     let read_only = ["/usr", "/lib", "/lib64", "/bin"].map(str::to_owned).to_vec();
-    let ways =
-        Examination { sock_diag: sock_diag()?, proc_dir: open("/proc")?, root_dir: open("/")? };
+    let ways = Examination {
+        sock_diag: sock_diag()?,
+        proc_dir: open("/proc")?,
+        root_dir: open("/")?,
+        sees_connects: false,
+    };
     let identifier = Identifier::new(ways, Arc::new(Pins::default()), read_only)?;
     let floor_socket = sock_diag()?;
     let (mut identity, mut floor) = (vec![], vec![]);

@@ -74,6 +74,26 @@ pub enum IdentityError {
         /// The path.
         path: String,
     },
+    /// The connection was made before anybody could look at the program that made it.
+    #[error("failed to find out which program made the connection: its connect was not seen")]
+    UnseenConnect,
+    /// One that connected the socket could not be identified at that moment.
+    #[error("failed to find out which program made the connection: {reason}")]
+    Connector {
+        /// Why.
+        reason: String,
+    },
+    /// Code from outside the read-only system paths runs in the program.
+    #[error(
+        "failed to trust {program}: it runs code from {library}, which can be changed from inside the sandbox; \
+         start it without that library"
+    )]
+    ForeignCode {
+        /// The program.
+        program: String,
+        /// The file with the code.
+        library: String,
+    },
     /// A library outside the read-only system paths is loaded into the program.
     #[error(
         "failed to trust the program: {variable} loads {library}, which can be changed from inside the sandbox"
@@ -84,4 +104,11 @@ pub enum IdentityError {
         /// The library it names.
         library: String,
     },
+}
+
+impl IdentityError {
+    /// Whether it says that a process is not there any more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Process { source: Errno::NOENT | Errno::SRCH, .. })
+    }
 }

@@ -9,11 +9,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{
+    FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat2,
+};
 use sha2::{Digest, Sha256};
 
+use super::elf;
 use super::error::IdentityError;
-use super::pins::{Fingerprint, Hashed, Known, Pins};
+use super::pins::{Content, Fingerprint, Hashed, Known, Pins};
 use super::procfs::{Proc, ProcStat};
 use crate::limits::MAX_VERIFIED;
 
@@ -27,12 +30,20 @@ pub(super) struct FileId {
     pub(super) inode: u64,
 }
 
+#[expect(clippy::useless_conversion, reason = "the widths differ between architectures")]
+pub(super) fn file_id(stat: &rustix::fs::Stat) -> FileId {
+    FileId { device: stat.st_dev.into(), inode: stat.st_ino.into() }
+}
+
 /// An executable that was verified.
 #[derive(Debug, Clone)]
 pub(super) struct Verified {
     pub(super) path: Arc<str>,
     pub(super) sha256: Arc<str>,
     pub(super) file: FileId,
+    pub(super) loads_modules: bool,
+    /// On a mount that the sandbox cannot write, wherever that is.
+    pub(super) is_mounted_read_only: bool,
 }
 
 /// An executable whose content must be read first.
@@ -113,15 +124,19 @@ impl Executables {
             return Ok(Examined::Verified(verified.clone()));
         }
         let opened = open_same(self.root.as_fd(), path, &fingerprint)?;
-        let sha256 = match self.pins.look_up(path, &fingerprint) {
-            Known::Same(sha256) => sha256,
+        let content = match self.pins.look_up(path, &fingerprint) {
+            Known::Same(content) => content,
             Known::Replaced => return Err(IdentityError::Replaced { path: path.to_owned() }),
             Known::Unknown => {
                 let path = path.into();
                 return Ok(Examined::Unhashed(Unhashed { path, fingerprint, file: opened }));
             }
         };
-        let verified = Verified { path: path.into(), sha256, file };
+        let Content { sha256, loads_modules } = content;
+        let is_mounted_read_only =
+            fstatvfs(&opened).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
+        let path = path.into();
+        let verified = Verified { path, sha256, file, loads_modules, is_mounted_read_only };
         if self.verified.len() >= MAX_VERIFIED {
             self.verified.clear();
         }
@@ -146,6 +161,7 @@ impl Unhashed {
                 Err(error) => return Err(open(error)),
             }
         }
+        let loads_modules = elf::loads_modules(&file);
         let after = fstat(&file).map_err(|errno| open(errno.into()))?;
         if Fingerprint::of(&after) != self.fingerprint {
             return Err(IdentityError::Changed);
@@ -154,7 +170,7 @@ impl Unhashed {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        Ok(Hashed { path: self.path, fingerprint: self.fingerprint, sha256 })
+        Ok(Hashed { path: self.path, fingerprint: self.fingerprint, sha256, loads_modules })
     }
 }
 

@@ -48,6 +48,7 @@ impl Search {
                 }
             }
             Err(source) if is_gone(source) => return Ok(false),
+            Err(source) if is_ending(proc, pid, source) => {}
             Err(source) => return Err(fail(source)),
         }
         match proc.has_more_threads(pid) {
@@ -72,7 +73,7 @@ impl Search {
             }
             match proc.open_dir(pid, &format!("task/{thread}/fd")) {
                 Ok(table) => found = self.table(pid, table.as_fd())?,
-                Err(source) if is_gone(source) => {}
+                Err(source) if is_gone(source) || is_ending(proc, thread, source) => {}
                 Err(source) => return Err(fail(source)),
             }
             Ok(())
@@ -110,6 +111,12 @@ fn finish(
         Err(ListError::List(source)) => Err(fail(source)),
         Err(ListError::Each(error)) => Err(error),
     }
+}
+
+/// An ordinary user may not look at a thread that ends. It uses no descriptor any more; others of its process may.
+fn is_ending(proc: &Proc, thread: u32, error: Errno) -> bool {
+    error == Errno::ACCESS
+        && proc.stat(thread).map_or_else(|error| error.is_gone(), |stat| stat.is_ending)
 }
 
 fn is_gone(error: Errno) -> bool {

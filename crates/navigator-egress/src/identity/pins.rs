@@ -40,6 +40,7 @@ pub(super) struct Hashed {
     pub(super) path: Arc<str>,
     pub(super) fingerprint: Fingerprint,
     pub(super) sha256: String,
+    pub(super) loads_modules: bool,
 }
 
 /// The pinned executables of one sandbox.
@@ -48,9 +49,17 @@ pub struct Pins {
     by_path: Mutex<HashMap<Arc<str>, Pin>>,
 }
 
+/// What a content was found to be.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) sha256: Arc<str>,
+    /// Made to load other people's code.
+    pub(super) loads_modules: bool,
+}
+
 #[derive(Debug)]
 struct Pin {
-    sha256: Arc<str>,
+    content: Content,
     fingerprint: Fingerprint,
     /// A later content that was found to differ, so that it is read once only.
     rejected: Option<Fingerprint>,
@@ -58,7 +67,7 @@ struct Pin {
 
 /// What is known about a file with a fingerprint at a path.
 pub(super) enum Known {
-    Same(Arc<str>),
+    Same(Content),
     Replaced,
     Unknown,
 }
@@ -71,7 +80,7 @@ impl Pins {
 
     pub(super) fn look_up(&self, path: &str, fingerprint: &Fingerprint) -> Known {
         match self.lock().get(path) {
-            Some(pin) if pin.fingerprint == *fingerprint => Known::Same(pin.sha256.clone()),
+            Some(pin) if pin.fingerprint == *fingerprint => Known::Same(pin.content.clone()),
             Some(pin) if pin.rejected == Some(*fingerprint) => Known::Replaced,
             Some(_) | None => Known::Unknown,
         }
@@ -86,7 +95,7 @@ impl Pins {
     pub(super) fn settle(&self, hashed: Hashed) -> Result<(), IdentityError> {
         let mut pins = self.lock();
         if let Some(pin) = pins.get_mut(&hashed.path) {
-            if *pin.sha256 == *hashed.sha256 {
+            if *pin.content.sha256 == *hashed.sha256 {
                 pin.fingerprint = hashed.fingerprint;
             } else {
                 pin.rejected = Some(hashed.fingerprint);
@@ -96,8 +105,8 @@ impl Pins {
         if pins.len() >= MAX_PINS {
             return Err(IdentityError::TooMany { what: "executables", limit: MAX_PINS });
         }
-        let pin =
-            Pin { sha256: hashed.sha256.into(), fingerprint: hashed.fingerprint, rejected: None };
+        let content = Content { sha256: hashed.sha256.into(), loads_modules: hashed.loads_modules };
+        let pin = Pin { content, fingerprint: hashed.fingerprint, rejected: None };
         pins.insert(hashed.path, pin);
         Ok(())
     }

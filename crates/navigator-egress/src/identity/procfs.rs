@@ -6,12 +6,18 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat, openat, readlinkat_raw, seek, statat,
+    AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat, open, openat, readlinkat, readlinkat_raw, seek,
+    statat,
 };
 use rustix::io::{Errno, read};
 
 use super::error::IdentityError;
-use crate::limits::{MAX_CMDLINE, MAX_ENVIRON};
+use crate::limits::{MAX_CMDLINE, MAX_ENVIRON, MAX_MAPS};
+
+/// "Forked but did not exec", in the flags of `proc_pid_stat(5)`; the same number since Linux 2.6.
+const PF_FORKNOEXEC: u64 = 0x40;
+/// "Getting shut down", in the same flags.
+const PF_EXITING: u64 = 0x4;
 
 /// The sandbox's `/proc`.
 #[derive(Debug)]
@@ -26,9 +32,74 @@ pub(super) struct ProcStat {
     pub(super) pid: u32,
     pub(super) parent: u32,
     pub(super) started: u64,
+    /// Where its stack begins: each exec draws another place for it.
+    pub(super) stack: u64,
+    /// It has executed nothing since it was forked.
+    pub(super) is_unchanged_fork: bool,
+    /// It runs no code of its own any more.
+    pub(super) is_ending: bool,
+}
+
+/// A thread, by its numbers inside the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Thread {
+    pub(super) process: u32,
+    pub(super) thread: u32,
 }
 
 impl Proc {
+    /// The `/proc` of this program itself, which lists a sandbox's threads by their numbers outside.
+    pub(super) fn own() -> Result<Proc, Errno> {
+        let dir = open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let own = readlinkat(&dir, "self", Vec::new())?;
+        // Another pid namespace's numbers would mean other threads.
+        if own.to_bytes() != rustix::process::getpid().to_string().as_bytes() {
+            return Err(Errno::NODEV);
+        }
+        Proc::new(dir)
+    }
+
+    /// The numbers inside its own pid namespace of a thread that this `/proc` lists.
+    pub(super) fn inside(&self, thread: u32) -> Result<Thread, IdentityError> {
+        let mut buffer = [0u8; 4096];
+        let read = self.read_once(thread, "status", &mut buffer)?;
+        parse_inside(&buffer[..read])
+            .ok_or(IdentityError::Unreadable { pid: thread, what: "status" })
+    }
+
+    /// The socket behind a descriptor of a thread; `None` when it is none.
+    pub(super) fn socket(
+        &self,
+        thread: u32,
+        descriptor: i32,
+    ) -> Result<Option<u64>, IdentityError> {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); 64];
+        let (link, _) =
+            readlinkat_raw(&self.dir, &*path(thread, &format!("fd/{descriptor}")), &mut buffer[..])
+                .map_err(|source| IdentityError::Process { pid: thread, what: "fd", source })?;
+        let inode = link.strip_prefix(b"socket:[").and_then(|link| link.strip_suffix(b"]"));
+        Ok(inode.and_then(|inode| std::str::from_utf8(inode).ok()?.parse().ok()))
+    }
+
+    /// What a process has mapped.
+    pub(super) fn mappings(&self, pid: u32) -> Result<Vec<u8>, IdentityError> {
+        let fail = |source| IdentityError::Process { pid, what: "maps", source };
+        let file = self.open_file(pid, "maps").map_err(fail)?;
+        let mut text = Vec::with_capacity(32 * 1024);
+        // One read gives a page at most.
+        let mut page = [0u8; 8192];
+        loop {
+            let read = read(&file, &mut page).map_err(fail)?;
+            text.extend_from_slice(&page[..read]);
+            if read == 0 {
+                return Ok(text);
+            }
+            if text.len() > MAX_MAPS {
+                return Err(IdentityError::TooMany { what: "bytes of mappings", limit: MAX_MAPS });
+            }
+        }
+    }
+
     pub(super) fn new(dir: OwnedFd) -> Result<Proc, Errno> {
         let list = openat(&dir, c".", directory(), Mode::empty())?;
         Ok(Proc { dir, list })
@@ -204,8 +275,26 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<ProcStat> {
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
-    Some(ProcStat { pid, parent, started })
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
+    let stack = fields.nth(5)?.parse().ok()?;
+    let is_unchanged_fork = flags & PF_FORKNOEXEC != 0;
+    let is_ending = flags & PF_EXITING != 0;
+    Some(ProcStat { pid, parent, started, stack, is_unchanged_fork, is_ending })
+}
+
+/// `proc_pid_status(5)`: `NStgid` and `NSpid` list a number for each pid namespace, the innermost last. A thread in
+/// this program's own namespace has one only, and is none of a sandbox.
+fn parse_inside(text: &[u8]) -> Option<Thread> {
+    let innermost = |name: &str| {
+        let line = text
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| line.strip_prefix(name.as_bytes()))?;
+        let mut numbers = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+        numbers.next()?;
+        numbers.last()?.parse().ok()
+    };
+    Some(Thread { process: innermost("NStgid:")?, thread: innermost("NSpid:")? })
 }
 
 #[cfg(test)]
@@ -214,14 +303,35 @@ mod tests {
 
     #[test]
     fn reads_parent_and_start_time_behind_a_hostile_name() {
-        let line = b"7 (a) S 99 (x) R 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 99 1\n";
+        let line =
+            b"7 (a) S 99 (x) R 3 7 7 0 -1 4194368 1 2 3 4 5 6 7 8 20 0 1 0 4242 99 1 2 3 4 777 5\n";
         let stat = parse_stat(7, line).unwrap();
-        assert_eq!(stat, ProcStat { pid: 7, parent: 3, started: 4242 });
+        assert_eq!(
+            stat,
+            ProcStat {
+                pid: 7,
+                parent: 3,
+                started: 4242,
+                stack: 777,
+                is_unchanged_fork: true,
+                is_ending: false
+            }
+        );
+        let line = String::from_utf8_lossy(line).replace("4194368", "4194304");
+        assert!(!parse_stat(7, line.as_bytes()).unwrap().is_unchanged_fork);
     }
 
     #[test]
     fn refuses_a_stat_line_that_is_cut_off() {
         assert_eq!(parse_stat(7, b"7 (sh) S 1 2 3"), None);
         assert_eq!(parse_stat(7, b""), None);
+    }
+
+    #[test]
+    fn reads_the_innermost_numbers_of_a_thread_behind_a_hostile_name() {
+        let text = b"Name:\tNStgid: 1 2\\nNSpid:\nTgid:\t90\nNStgid:\t90\t7\nNSpid:\t91\t8\n";
+        assert_eq!(parse_inside(text), Some(Thread { process: 7, thread: 8 }));
+        assert_eq!(parse_inside(b"NStgid:\t90\nNSpid:\t91\n"), None, "not in a sandbox");
+        assert_eq!(parse_inside(b""), None);
     }
 }

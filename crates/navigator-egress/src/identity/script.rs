@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, OFlags, fstat, readlinkat};
 use rustix::io::read;
 
-use super::executable::{FileId, open_inside};
+use super::executable::{FileId, file_id, open_inside};
 use super::preload::{is_below, is_plain, values};
 
 /// The kernel reads this much of a script's first line (`BINPRM_BUF_SIZE`).
@@ -120,11 +120,6 @@ impl Interpreted<'_> {
             None => script.to_owned(),
         }
     }
-}
-
-#[expect(clippy::useless_conversion, reason = "the widths differ between architectures")]
-fn file_id(stat: &rustix::fs::Stat) -> FileId {
-    FileId { device: stat.st_dev.into(), inode: stat.st_ino.into() }
 }
 
 fn words(arguments: &[u8]) -> Vec<&str> {

@@ -44,6 +44,7 @@ fn identifier() -> Identifier {
         .unwrap(),
         proc_dir: open("/proc"),
         root_dir: open("/"),
+        sees_connects: false,
     };
     Identifier::new(examination, Arc::default(), trusted()).unwrap()
 }

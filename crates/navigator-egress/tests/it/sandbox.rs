@@ -235,6 +235,7 @@ fn open_ways() -> Ways {
         .unwrap(),
         proc_dir: path("/proc"),
         root_dir: path("/"),
+        connects: None,
     }
 }
 
