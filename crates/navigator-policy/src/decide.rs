@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::model::{Effect, Enforcement, NetworkMode, Protocol, TlsMode};
 use crate::request::CanonicalPath;
 
-/// Equal endpoints that are merged into one grant; further ones add nothing.
+/// Equal endpoints that one grant holds without allocating; there may be more.
 const MERGED: usize = 4;
 
 /// Who asks. Any one path that matches a policy's binary is enough.
@@ -49,10 +49,11 @@ pub enum Decision<'p> {
 }
 
 /// The right to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant<'p> {
     first: &'p Entry,
     more: [Option<&'p Entry>; MERGED - 1],
+    rest: Vec<&'p Entry>,
 }
 
 /// One request on an inspected connection.
@@ -128,7 +129,10 @@ impl CompiledPolicy {
             match &mut best {
                 Some((known, grant)) if *known == rank => grant.merge(entry),
                 Some(_) | None => {
-                    best = Some((rank, Grant { first: entry, more: [None; MERGED - 1] }));
+                    best = Some((
+                        rank,
+                        Grant { first: entry, more: [None; MERGED - 1], rest: vec![] },
+                    ));
                 }
             }
         }
@@ -188,14 +192,16 @@ impl CompiledRule {
 
 impl<'p> Grant<'p> {
     fn merge(&mut self, entry: &'p Entry) {
-        if let Some(free) = self.more.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(entry);
+        match self.more.iter_mut().find(|slot| slot.is_none()) {
+            Some(free) => *free = Some(entry),
+            None => self.rest.push(entry),
         }
     }
 
     /// The endpoints that it comes from, the first and those merged with it.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &'p Entry> + use<'p> {
-        std::iter::once(self.first).chain(self.more.into_iter().flatten())
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &'p Entry> + use<'p, '_> {
+        let more = self.more.into_iter().flatten();
+        std::iter::once(self.first).chain(more).chain(self.rest.iter().copied())
     }
 
     /// Name of the policy that gives it.

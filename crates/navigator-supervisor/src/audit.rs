@@ -21,7 +21,7 @@ mod verify;
 pub use chain::{Digest, DigestError};
 pub(crate) use file::ChainedFile;
 pub use history::{History, ReadError};
-pub use line::{Continued, End, Event, Line, LineError, Rotated, Start};
+pub use line::{Continued, End, Event, Line, LineError, PolicyChange, Rotated, Start};
 pub use reader::{Lines, MAX_LINE, RawLine};
 pub(crate) use redact::redact;
 pub use rotate::{KEPT, ROTATE_AT};

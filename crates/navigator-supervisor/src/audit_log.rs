@@ -29,6 +29,8 @@ pub struct DistinctDenial {
     pub host: String,
     /// Port that it wanted.
     pub port: u16,
+    /// Method and path that it asked for, when it could ask.
+    pub request: Option<String>,
     /// The kind of reason.
     pub reason: String,
     /// What did not match, in a sentence.
@@ -103,11 +105,14 @@ impl State {
     fn remember(&mut self, record: &AuditRecord) {
         let program = record.program.as_ref().map_or("unknown program", |known| &known.executable);
         let reason = record.reason.as_deref().unwrap_or("policy");
+        let request =
+            record.request.as_ref().map(|request| format!("{} {}", request.method, request.path));
         let same = |denial: &&mut DistinctDenial| {
             denial.program == program
                 && denial.host == record.host
                 && denial.port == record.port
                 && denial.reason == reason
+                && denial.request == request
         };
         if let Some(denial) = self.denials.iter_mut().find(same) {
             denial.count += 1;
@@ -116,6 +121,7 @@ impl State {
                 program: program.to_owned(),
                 host: record.host.clone(),
                 port: record.port,
+                request,
                 reason: reason.to_owned(),
                 detail: record.detail.clone(),
                 suggestion: record.suggestion.clone(),

@@ -61,6 +61,14 @@ pub enum PlanError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The audit file would be the sandbox's to change.
+    #[error(
+        "failed to record in {path}: the sandbox may write there; name another file with --audit"
+    )]
+    Audit {
+        /// Path on the host.
+        path: PathBuf,
+    },
     /// The working directory.
     #[error("failed to use {path} as working directory: it must be an absolute path without `..`")]
     WorkingDirectory {
@@ -96,6 +104,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
     }
     let user = users::resolve(&policy.process, &request.root)?;
     let binds = binds(&request.binds)?;
+    keep_audit_outside(&request.audit_file, &binds)?;
     let workdir = workdir(request, &binds, &user.home)?;
     let paths = |list: &[navigator_policy::SandboxPath]| {
         list.iter().map(|path| PathBuf::from(path.as_str())).collect::<Vec<_>>()
@@ -152,6 +161,20 @@ fn binds(asked: &[Bind]) -> Result<Vec<Bind>, PlanError> {
         binds.push(Bind { source, destination, access: bind.access });
     }
     Ok(binds)
+}
+
+/// What the sandbox did must not be its own to tell.
+fn keep_audit_outside(file: &Path, binds: &[Bind]) -> Result<(), PlanError> {
+    // The file and its directory may be made later; where they will be is known by what is there already.
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let real = absolute.ancestors().find_map(|path| path.canonicalize().ok());
+    let writable = binds.iter().filter(|bind| bind.access == Access::ReadWrite);
+    match real {
+        Some(real) if writable.into_iter().any(|bind| real.starts_with(&bind.source)) => {
+            Err(PlanError::Audit { path: file.to_owned() })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// An absolute path without `.`, `..`, double or trailing slashes.

@@ -1,11 +1,13 @@
 //! Newer revisions of a running sandbox's policy: what may change, and how it comes into force.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use navigator_egress::EgressContext;
+use navigator_egress::{EgressContext, SandboxLabel};
 use navigator_policy::{CompiledPolicy, Policy, PolicyHash};
 
+use crate::audit::{Event, PolicyChange};
+use crate::audit_log::AuditLog;
 use crate::start::real_path;
 
 /// A revision that cannot come into force; the one before stays.
@@ -33,6 +35,9 @@ pub struct InForce {
 
 /// Puts revisions of one sandbox's policy into force. May be used from any thread.
 pub struct Revisions {
+    sandbox: SandboxLabel,
+    audit: Arc<AuditLog>,
+    in_force: Mutex<PolicyHash>,
     first: Policy,
     captured: Vec<u16>,
     /// None without network: nothing there can change.
@@ -41,11 +46,14 @@ pub struct Revisions {
 
 impl Revisions {
     pub(crate) fn new(
+        sandbox: SandboxLabel,
+        audit: Arc<AuditLog>,
         first: Policy,
         captured: Vec<u16>,
         egress: Option<(Arc<EgressContext>, OwnedFd)>,
     ) -> Self {
-        Self { first, captured, egress }
+        let in_force = Mutex::new(first.hash());
+        Self { sandbox, audit, in_force, first, captured, egress }
     }
 
     /// Puts a revision into force at once: new requests are decided by it, and connections whose right is gone
@@ -54,6 +62,34 @@ impl Revisions {
     /// # Errors
     /// [`RevisionError`] when it changes what a live sandbox cannot change; nothing changes then.
     pub fn put_into_force(&self, policy: &Policy) -> Result<InForce, RevisionError> {
+        let result = self.apply(policy);
+        match &result {
+            Ok(in_force) => self.record(Some(in_force.hash.clone()), None),
+            Err(error) => self.record(None, Some(error.to_string())),
+        }
+        result
+    }
+
+    /// Records that a revision could not even be read.
+    pub fn note_unusable(&self, reason: &str) {
+        self.record(None, Some(reason.to_owned()));
+    }
+
+    fn record(&self, hash: Option<PolicyHash>, refused: Option<String>) {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hash) = hash {
+            *in_force = hash;
+        }
+        self.audit.append(&Event::Policy(PolicyChange {
+            time: jiff::Timestamp::now(),
+            sandbox_id: self.sandbox.id.clone(),
+            sandbox_name: self.sandbox.name.clone(),
+            policy_hash: in_force.to_string(),
+            refused,
+        }));
+    }
+
+    fn apply(&self, policy: &Policy) -> Result<InForce, RevisionError> {
         if let Some(field) = self.first.static_difference(policy) {
             return Err(RevisionError::Static(field));
         }
@@ -84,7 +120,10 @@ mod tests {
 
     #[test]
     fn what_is_fixed_at_the_start_cannot_change() {
-        let revisions = Revisions::new(policy(NETWORK), vec![443], None);
+        let dir = tempfile::tempdir().unwrap();
+        let audit = Arc::new(AuditLog::open(&dir.path().join("audit.jsonl")).unwrap());
+        let sandbox = SandboxLabel { id: "1".into(), name: "test".into() };
+        let revisions = Revisions::new(sandbox, audit, policy(NETWORK), vec![443], None);
         for (text, field) in [
             ("filesystem_policy: { read_only: [/usr] }\n", "filesystem_policy"),
             ("landlock: { compatibility: best_effort }\n", "landlock"),

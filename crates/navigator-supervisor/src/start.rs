@@ -131,7 +131,9 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     }))?;
     let (timeout, name) = (request.timeout, request.name.clone());
     let live = egress.as_ref().map(|(_, context)| (Arc::clone(context), root));
-    let revisions = Some(Revisions::new(request.policy.clone(), captured, live));
+    let label = SandboxLabel { id: id.clone(), name: name.clone() };
+    let (log, policy) = (Arc::clone(&audit), request.policy.clone());
+    let revisions = Some(Revisions::new(label, log, policy, captured, live));
     Ok(Started {
         sandbox,
         limits,

@@ -56,3 +56,18 @@ fn a_missing_program_says_what_to_do() {
         assert!(stderr(&output).contains("--mount"), "{}", stderr(&output));
     });
 }
+
+#[test]
+fn an_audit_file_that_the_sandbox_could_change_is_refused() {
+    as_everyone(|case| {
+        let project = case.directory("project");
+        let audit = project.join("new/audit.jsonl");
+        let (mount, audit) = (project.to_str().unwrap(), audit.to_str().unwrap());
+        let output = case.run(&["--mount", mount, "--audit", audit], &["true"]);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains("name another file with --audit"), "{}", stderr(&output));
+        let read_only = format!("{mount}:ro");
+        let output = case.run(&["--mount", &read_only, "--audit", audit], &["true"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+    });
+}

@@ -167,10 +167,15 @@ impl Case {
 
     /// The decisions that were recorded.
     pub(crate) fn decisions(&self) -> Vec<serde_json::Value> {
+        self.events("decision")
+    }
+
+    /// The records of one kind. A line that is being written is not there yet.
+    pub(crate) fn events(&self, kind: &str) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.path("audit.jsonl")).unwrap_or_default();
-        let lines =
-            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        lines.filter(|line| line["event"] == "decision").collect()
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let lines = whole.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.filter(|line| line["event"] == kind).collect()
     }
 
     /// A policy with the usual files and these network policies, as a file.

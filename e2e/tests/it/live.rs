@@ -6,7 +6,7 @@ use std::process::Output;
 
 use navigator_testkit::{FakeInternet, Origin};
 
-use crate::harness::{Case, as_everyone, eventually, stderr, stdout};
+use crate::harness::{Case, as_everyone, code, eventually, stderr, stdout};
 
 /// Python that tells the test how far it is by files, and waits for what the test does.
 const STEPS: &str = r#"
@@ -91,5 +91,40 @@ fn a_new_right_holds_and_a_lost_one_ends_its_connection() {
         });
         assert_eq!(stdout(&output), "done\n", "{}", stderr(&output));
         assert!(stderr(&output).contains("changed and is in force"), "{}", stderr(&output));
+    });
+}
+
+#[test]
+fn a_change_that_cannot_be_leaves_the_policy_as_it_is() {
+    as_everyone(|case| {
+        let program = "\
+            step('ready')\n\
+            until('go', lambda: os.path.exists('/sandbox/steps/go'))\n\
+            print(status('http://a.example.net/'), status('http://b.example.net/'))";
+        let output = changing(case, A, program, |steps| {
+            eventually("ready", || steps.join("ready").exists());
+            let said = |times: usize| {
+                let refused =
+                    || case.events("policy").iter().filter(|e| !e["refused"].is_null()).count();
+                eventually("the refusal is recorded", || refused() == times);
+            };
+            policy(case, "{ host: b.example.net, port: 80, nonsense: true }");
+            said(1);
+            case.policy("");
+            said(2);
+            let text = "version: 1\nfilesystem_policy: { read_only: [/usr] }\nnetwork_policies:\n  p:\n    \
+                        endpoints: [{ host: b.example.net, port: 80 }]\n    binaries: [{ path: /** }]\n";
+            case.file("policy.yaml", text);
+            said(3);
+            std::fs::write(steps.join("go"), "").unwrap();
+        });
+        assert_eq!(stdout(&output), "200 403\n", "{}", stderr(&output));
+        let said = stderr(&output);
+        for reason in
+            ["unknown key", "network cannot be changed", "`filesystem_policy` cannot be changed"]
+        {
+            assert!(said.contains(reason), "{reason}: {said}");
+        }
+        assert_eq!(code(&output), 0);
     });
 }

@@ -285,3 +285,16 @@ fn only_a_websocket_endpoint_takes_a_websocket() {
     assert!(decide_upgrade(&both, "/other").is_some_and(|detail| detail.contains("no rule")));
     assert!(request(&both, "GET", "/other"));
 }
+
+#[test]
+fn every_equal_endpoint_counts_however_many_there_are() {
+    let allow = "host: a.example, port: 80, protocol: rest, access: full";
+    let deny = "host: a.example, port: 80, protocol: rest, \
+                rules: [{ allow: { method: GET, path: /x } }, { deny: { method: \"*\", path: /secret } }]";
+    let mut text: String =
+        (0..9).map(|number| policy(&format!("p{number}"), allow, "/usr/bin/curl")).collect();
+    text.push_str(&policy("z", deny, "/usr/bin/curl"));
+    let policy = compile(&text);
+    assert!(request(&policy, "GET", "/open"));
+    assert!(!request(&policy, "GET", "/secret"));
+}

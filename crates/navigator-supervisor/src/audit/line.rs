@@ -15,6 +15,8 @@ pub enum Event {
     Start(Start),
     /// Something was allowed or denied.
     Decision(Box<AuditRecord>),
+    /// The policy of a running sandbox was to change.
+    Policy(PolicyChange),
     /// A sandbox ended.
     End(End),
     /// The file is full; its chain goes on in a new file of the same name.
@@ -45,6 +47,21 @@ pub struct Start {
     pub limits: Vec<String>,
     /// Paths of the policy that the root filesystem does not have.
     pub skipped: Vec<SkippedPath>,
+}
+
+/// The policy of a running sandbox was to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// When.
+    pub time: Timestamp,
+    /// Identifier of the sandbox.
+    pub sandbox_id: String,
+    /// Name of the sandbox.
+    pub sandbox_name: String,
+    /// Hash of the policy that is in force from now on, or was already.
+    pub policy_hash: String,
+    /// Why the change was refused; null when it is in force.
+    pub refused: Option<String>,
 }
 
 /// A sandbox ended.
@@ -131,6 +148,7 @@ struct Head {
 fn event(name: &str, bytes: &[u8]) -> Result<Event, serde_json::Error> {
     let known = match name {
         "start" => serde_json::from_slice(bytes).map(Event::Start),
+        "policy" => serde_json::from_slice(bytes).map(Event::Policy),
         "decision" => serde_json::from_slice(bytes).map(Event::Decision),
         "end" => serde_json::from_slice(bytes).map(Event::End),
         "rotated" => serde_json::from_slice(bytes).map(Event::Rotated),
@@ -160,6 +178,7 @@ impl Event {
     pub fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Start(Start { time, .. })
+            | Self::Policy(PolicyChange { time, .. })
             | Self::End(End { time, .. })
             | Self::Rotated(Rotated { time, .. })
             | Self::Continued(Continued { time, .. }) => Some(*time),
@@ -174,6 +193,7 @@ impl Event {
         match self {
             Self::Start(start) => Some((&start.sandbox_id, &start.sandbox_name)),
             Self::Decision(record) => Some((&record.sandbox_id, &record.sandbox_name)),
+            Self::Policy(change) => Some((&change.sandbox_id, &change.sandbox_name)),
             Self::End(end) => Some((&end.sandbox_id, &end.sandbox_name)),
             Self::Rotated(_) | Self::Continued(_) => None,
             Self::Other(other) => other.sandbox_id.as_deref().map(|id| (id, "")),

@@ -63,6 +63,13 @@ pub fn events(line: &Line) -> Vec<Value> {
     let mut events = match &line.event {
         Event::Start(start) => vec![started(start)],
         Event::End(end) => vec![ended(end)],
+        Event::Policy(change) => {
+            let message = match &change.refused {
+                None => format!("the policy {} is in force", change.policy_hash),
+                Some(reason) => format!("a change of the policy was refused: {reason}"),
+            };
+            vec![other("policy", change.time.as_millisecond(), &message)]
+        }
         Event::Decision(record) => {
             let finding = abuse(record).map(|severity| finding(record, severity));
             std::iter::once(activity(record)).chain(finding).collect()

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use navigator_egress::{Adapter, AuditDecision, AuditProgram, AuditRecord, AuditRequest};
 use navigator_isolation::{LayerStatus, SkippedPath};
 
-use super::line::{Continued, End, Event, Rotated, Start};
+use super::line::{Continued, End, Event, PolicyChange, Rotated, Start};
 
 fn time() -> Timestamp {
     "2026-01-02T03:04:05.678Z".parse().unwrap()
@@ -70,6 +70,7 @@ pub(crate) fn events() -> Vec<Event> {
     for record in [allowed, denied(), name, revoked, request(), audited, abuse, to_address] {
         events.push(Event::Decision(Box::new(record)));
     }
+    events.push(policy_change());
     events.extend(ends());
     events
 }
@@ -88,6 +89,16 @@ fn start() -> Event {
         }],
         limits: vec!["64 processes".into()],
         skipped: vec![SkippedPath { path: "/opt".into(), reason: "it does not exist".into() }],
+    })
+}
+
+fn policy_change() -> Event {
+    Event::Policy(PolicyChange {
+        time: time(),
+        sandbox_id: denied().sandbox_id,
+        sandbox_name: "agent".into(),
+        policy_hash: "ab12".into(),
+        refused: Some("`process` cannot be changed on a live sandbox".into()),
     })
 }
 

@@ -81,6 +81,7 @@ impl Filter {
         match event {
             Event::Decision(record) => self.accepts_record(record),
             Event::Start(_)
+            | Event::Policy(_)
             | Event::End(_)
             | Event::Rotated(_)
             | Event::Continued(_)

@@ -294,7 +294,11 @@ impl Verifier {
                 }
             }
             Event::Other(_) => self.unknown += 1,
-            Event::Start(_) | Event::Decision(_) | Event::End(_) | Event::Rotated(_) => {}
+            Event::Start(_)
+            | Event::Policy(_)
+            | Event::Decision(_)
+            | Event::End(_)
+            | Event::Rotated(_) => {}
         }
         true
     }

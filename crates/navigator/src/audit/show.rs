@@ -89,6 +89,10 @@ fn text(line: &Line) -> String {
     let (word, rest) = match &line.event {
         Event::Decision(record) => (decision(record.decision), about(record)),
         Event::Start(start) => ("start", format!("{} ({})", start.command, start.policy_hash)),
+        Event::Policy(change) => match &change.refused {
+            None => ("policy", format!("{} is in force", change.policy_hash)),
+            Some(reason) => ("policy", format!("a change was refused: {reason}")),
+        },
         Event::End(end) if end.lost > 0 => {
             ("end", format!("{}; {} records were lost", end.outcome, end.lost))
         }

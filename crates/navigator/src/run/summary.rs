@@ -49,7 +49,9 @@ fn text(denials: &[navigator_supervisor::DistinctDenial]) -> String {
             if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
         let (program, host) = (line(&denial.program), line(&denial.host));
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {program} → {host}:{}{times}", denial.port);
+        let request = denial.request.as_ref().map(|request| format!(" {}", line(request)));
+        let request = request.unwrap_or_default();
+        let _ = writeln!(text, "  {program} → {host}:{}{request}{times}", denial.port);
         let _ = writeln!(text, "    {}", line(&denial.detail));
         if let Some(suggestion) = &denial.suggestion {
             let _ = writeln!(text, "    to allow it, add to the policy:");

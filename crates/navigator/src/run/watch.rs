@@ -8,7 +8,7 @@ use std::time::Duration;
 use navigator_supervisor::Revisions;
 
 use crate::output::{neutral, say};
-use crate::policy::checked;
+use crate::policy::{PolicyError, checked};
 
 /// How often the file is looked at. Events of the kernel would miss links that are turned and network filesystems.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -67,8 +67,14 @@ fn reload(path: &Path, revisions: &Revisions) {
     let policy = match checked(path) {
         Ok(checked) => checked.policy,
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            return failed(&format!("{error}{}", cause.unwrap_or_default()));
+            revisions.note_unusable(&error.to_string());
+            return failed(&match &error {
+                PolicyError::Invalid { rendered, .. } => format!("{error}\n{rendered}"),
+                other => match std::error::Error::source(other) {
+                    Some(cause) => format!("{other}: {cause}"),
+                    None => other.to_string(),
+                },
+            });
         }
     };
     match revisions.put_into_force(&policy) {
