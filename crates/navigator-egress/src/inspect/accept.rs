@@ -25,13 +25,13 @@ const ACCESS_DENIED: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49];
 
 /// The version of HTTP that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(crate) enum Spoken {
     Http1,
     Http2,
 }
 
 /// What the beginning of a connection came to.
-pub(super) enum Accepted<S> {
+pub(crate) enum Accepted<S> {
     Plain(Rewind<S>, Spoken),
     Tls(Box<TlsStream<Rewind<S>>>, Spoken),
     /// The client closed without a byte.
@@ -41,7 +41,7 @@ pub(super) enum Accepted<S> {
 }
 
 /// Accepts a connection that must be HTTP on this wire, to this host.
-pub(super) async fn accept<S>(
+pub(crate) async fn accept<S>(
     mut stream: Rewind<S>,
     host: &Host,
     wire: Wire,
@@ -51,7 +51,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let first = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    let early = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    let first = early.get(..PREFACE.len()).unwrap_or(early);
     match (wire, first.first()) {
         (_, None) => Ok(Accepted::Nothing),
         (Wire::Tls, Some(&HANDSHAKE)) => {

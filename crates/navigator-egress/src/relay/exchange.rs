@@ -203,7 +203,13 @@ async fn outcome(
     sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Incoming>>>>,
 ) -> Result<Response<Incoming>, Unsent> {
     match timeout(RESPONSE_HEAD_DEADLINE, sent).await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(response)) => match head::check_framing(response.headers()) {
+            Ok(()) => Ok(response),
+            // Nobody knows where it ends, so its connection ends with it.
+            Err(_) => Err(Unsent::Lost(UpstreamFailure::failed(
+                "the server's response gives its length in more than one way".to_owned(),
+            ))),
+        },
         Ok(Err(mut error)) => Err(match error.take_message() {
             Some(request) => Unsent::HandedBack(Box::new(request)),
             None => Unsent::Lost(UpstreamFailure::failed(format!(
