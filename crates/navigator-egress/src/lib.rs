@@ -15,6 +15,7 @@ pub mod identity;
 mod inspect;
 pub mod intent;
 pub mod limits;
+mod places;
 mod proxy;
 mod reach;
 pub mod refuse;
