@@ -10,6 +10,8 @@ pub mod authorise;
 pub mod context;
 pub mod dial;
 pub mod dns;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod head;
 pub mod identity;
 mod inspect;
