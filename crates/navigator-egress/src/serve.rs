@@ -139,6 +139,8 @@ impl Hall {
         serve: impl Future<Output = io::Result<()>> + Send + 'static,
         place: Arc<Place>,
     ) {
+        // Each layer around a future makes room for it again, so it is moved to the heap first.
+        let serve = Box::pin(serve);
         self.tasks.spawn(self.until_shutdown(async move { place.serve(serve).await }));
     }
 

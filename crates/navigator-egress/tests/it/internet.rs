@@ -160,26 +160,32 @@ impl Dialler {
 
     /// A connection by one of the ways; to be called inside the sandbox.
     pub(crate) fn dial(&self, by: By) -> Client {
+        self.try_dial(by, PATIENCE).unwrap()
+    }
+
+    /// The same, where the other side may close at any time; `patience` is for each read and write.
+    pub(crate) fn try_dial(&self, by: By, patience: Duration) -> std::io::Result<Client> {
         let to = if by == By::Captured { self.captured } else { PROXY.parse().unwrap() };
-        let mut stream = TcpStream::connect(to).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(patience))?;
         if by != By::Tls {
-            return Client::Plain(stream);
+            return Ok(Client::Plain(stream));
         }
-        tunnel(&mut stream);
+        tunnel(&mut stream)?;
         let name = ServerName::try_from("origin.example").unwrap();
         let session = ClientConnection::new(self.tls.clone(), name).unwrap();
-        Client::Tls(Box::new(rustls::StreamOwned::new(session, stream)))
+        Ok(Client::Tls(Box::new(rustls::StreamOwned::new(session, stream))))
     }
 }
 
 /// Asks the proxy for a tunnel to the origin's port 443.
-pub(crate) fn tunnel(stream: &mut TcpStream) {
-    stream.write_all(b"CONNECT origin.example:443 HTTP/1.1\r\n\r\n").unwrap();
+pub(crate) fn tunnel(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"CONNECT origin.example:443 HTTP/1.1\r\n\r\n")?;
     let mut answer = [0; 19];
-    stream.read_exact(&mut answer).unwrap();
+    stream.read_exact(&mut answer)?;
     assert_eq!(&answer, b"HTTP/1.1 200 OK\r\n\r\n");
+    Ok(())
 }
 
 /// A client's connection.

@@ -2,9 +2,11 @@
 
 mod corpus;
 mod frames;
+mod hostile;
 mod http;
 mod internet;
 mod python;
+mod responses;
 mod sandbox;
 mod smuggling;
 mod smuggling_http2;
