@@ -148,6 +148,26 @@ fn handshakes_that_stall() {
     });
 }
 
+/// No deadline ends these soon, so only their eviction makes room for others.
+#[test]
+fn every_place_held_by_connections_that_ask_nothing() {
+    let name = "hostile::every_place_held_by_connections_that_ask_nothing";
+    under(name, MAX_CONNECTIONS + 100, |dialler, attack| {
+        let mut held = vec![];
+        while attack.goes_on() {
+            if held.len() == MAX_CONNECTIONS + 100 {
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
+            let Ok(mut client) = dialler.try_dial(By::Captured, STUCK) else { continue };
+            if send(&mut client, &[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()) {
+                held.push(client);
+                attack.blow();
+            }
+        }
+    });
+}
+
 #[test]
 fn slow_heads() {
     under("hostile::slow_heads", 2_000, |_, attack| {
