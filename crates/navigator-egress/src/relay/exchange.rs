@@ -191,8 +191,17 @@ impl Origin<'_> {
     }
 }
 
+/// What is not ASCII is percent-encoded (RFC 3986 section 2.1): servers read it in different ways.
 fn target(asked: &Forwarded) -> Result<PathAndQuery, UpstreamFailure> {
-    asked.target.parse().map_err(unwritable)
+    let mut target = String::with_capacity(asked.target.len());
+    for byte in asked.target.bytes() {
+        if byte.is_ascii() {
+            target.push(char::from(byte));
+        } else {
+            target.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    target.parse().map_err(unwritable)
 }
 
 fn unwritable(error: impl std::fmt::Display) -> UpstreamFailure {

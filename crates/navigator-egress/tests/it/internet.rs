@@ -83,7 +83,12 @@ impl Arrivals {
                 state.streams[number].extend_from_slice(&buffer[..read]);
                 state.streams[number].clone()
             };
-            let Ok(seen) = wire::requests(&bytes) else { continue };
+            let seen = match wire::requests(&bytes) {
+                Ok(seen) => seen,
+                Err(why) if why == wire::UNFINISHED => continue,
+                // The test finds it among the arrivals.
+                Err(_) => break,
+            };
             let whole: Vec<_> = seen.iter().filter(|request| request.whole).collect();
             for request in &whole[answered..] {
                 let body = if request.method == "HEAD" { "" } else { "ok" };

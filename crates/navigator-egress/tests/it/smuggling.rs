@@ -9,7 +9,7 @@ use navigator_egress::{AuditDecision, AuditRecord};
 use crate::corpus::{Case, cases, unescape};
 use crate::internet::{After, By, Dialler, WAYS, origins, policy};
 use crate::python;
-use crate::sandbox::{Sandbox, in_namespaces};
+use crate::sandbox::{Sandbox, allowing, in_namespaces};
 use crate::wire::{self, Seen};
 
 const REQUESTS: &str = include_str!("../corpus/requests.txt");
@@ -137,6 +137,31 @@ fn nothing_is_smuggled_through_a_captured_connection() {
 #[test]
 fn nothing_is_smuggled_through_the_proxy() {
     run("smuggling::nothing_is_smuggled_through_the_proxy", By::Absolute);
+}
+
+/// Where requests are not inspected, any path may be asked; what is sent has one meaning and one host all the same.
+#[test]
+fn requests_that_are_not_inspected_have_one_meaning_too() {
+    in_namespaces("smuggling::requests_that_are_not_inspected_have_one_meaning_too", || {
+        let (arrivals, _) = origins(After::Keep);
+        let sandbox = Sandbox::start(&allowing(&[("origin.example", 80)]));
+        let dialler = Dialler::new(&sandbox, "http/1.1");
+        for case in cases(REQUESTS) {
+            let (dialler, bytes) = (dialler.clone(), bytes(&case, By::Absolute));
+            sandbox.inside(move || dialler.dial(By::Absolute).exchange(&bytes));
+        }
+        let records = sandbox.records.take();
+        drop(sandbox);
+        let mut seen = vec![];
+        for stream in arrivals.take() {
+            let text = String::from_utf8_lossy(&stream).into_owned();
+            seen.extend(wire::requests(&stream).unwrap_or_else(|why| panic!("{why}: {text:?}")));
+        }
+        let host = ("host".to_owned(), "origin.example".to_owned());
+        assert!(seen.iter().all(|request| request.fields.contains(&host)));
+        let allowed = records.iter().filter(|record| record.decision == AuditDecision::Allow);
+        assert!(seen.len() <= allowed.count(), "more requests than were allowed");
+    });
 }
 
 /// Sends every case over kept connections; returns what arrived and what was allowed.

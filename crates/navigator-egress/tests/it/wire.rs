@@ -1,6 +1,9 @@
 //! A second, strict reader of HTTP/1.1, which shares nothing with the one under test: whatever two readers could see
 //! differently is an error here.
 
+/// More may come.
+pub(crate) const UNFINISHED: &str = "a head that does not end";
+
 /// A request, or as much of one as there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -30,7 +33,7 @@ struct Head<'a> {
 pub(crate) fn requests(mut bytes: &[u8]) -> Result<Vec<Seen>, String> {
     let mut seen = vec![];
     while !bytes.is_empty() {
-        let Some(head) = head(bytes)? else { return Err("a head that does not end".to_owned()) };
+        let Some(head) = head(bytes)? else { return Err(UNFINISHED.to_owned()) };
         let parts: Vec<&str> = head.start.split(' ').collect();
         let [method, target, "HTTP/1.1"] = parts[..] else {
             return Err(format!("request line {:?}", head.start));
@@ -61,7 +64,7 @@ pub(crate) fn requests(mut bytes: &[u8]) -> Result<Vec<Seen>, String> {
 
 /// The only response of a connection that was closed after it.
 pub(crate) fn only_response(bytes: &[u8], to: &str) -> Result<Answer, String> {
-    let head = head(bytes)?.ok_or("a head that does not end")?;
+    let head = head(bytes)?.ok_or(UNFINISHED)?;
     let (version, rest) = head.start.split_once(' ').ok_or("no status")?;
     let status: u16 = rest.get(..3).and_then(|code| code.parse().ok()).ok_or("no status")?;
     if version != "HTTP/1.1" {
