@@ -3,7 +3,7 @@
 //! A question leaves no trace outside the sandbox, so names carry nothing out; the real look-up
 //! happens when an allowed connection is dialled.
 
-mod answer;
+pub(crate) mod answer;
 mod names;
 mod tcp;
 mod udp;

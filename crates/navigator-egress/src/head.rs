@@ -23,7 +23,7 @@ pub(crate) enum HeadError {
     #[error("the Host header differs from the target")]
     HostDiffers,
     /// Two ways to say where the body ends, or one that is not understood.
-    #[error("the request gives its length in more than one way, or in one that is not understood")]
+    #[error("the message gives its length in more than one way, or in one that is not understood")]
     Framing,
 }
 
@@ -68,15 +68,19 @@ pub(crate) fn check_host(headers: &HeaderMap, target: &Authority) -> Result<(), 
     if same { Ok(()) } else { Err(HeadError::HostDiffers) }
 }
 
-/// RFC 9112 section 6.3: a request with two lengths is a smuggling attempt, and a coding that stays on the body
+/// RFC 9112 section 6.3: a message with two lengths is a smuggling attempt, and a coding that stays on the body
 /// would be lost with the field that names it.
 pub(crate) fn check_framing(headers: &HeaderMap) -> Result<(), HeadError> {
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let digits = length
+        .is_none_or(|value| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit));
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let encoding = encodings.next();
     let chunked = encoding.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    let several = lengths + usize::from(encoding.is_some()) + encodings.count() > 1;
-    if several || !chunked { Err(HeadError::Framing) } else { Ok(()) }
+    let both = length.is_some() && encoding.is_some();
+    let several = lengths.next().is_some() || encodings.next().is_some();
+    if both || several || !digits || !chunked { Err(HeadError::Framing) } else { Ok(()) }
 }
 
 /// `host`, or `host:port` where the port is not the default one, as `Host` says it.

@@ -1,7 +1,7 @@
 //! An inspected connection: its first bytes must be those of the declared protocol, TLS ends here, and each request
 //! is decided on its own.
 
-mod accept;
+pub(crate) mod accept;
 
 use std::convert::Infallible;
 use std::io;
@@ -23,6 +23,7 @@ use crate::limits::{
     CONNECTION_WINDOW, HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_LOCAL_RESETS, MAX_PENDING_RESETS,
     MAX_STREAMS, MAX_TEXT_FRAME, PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW, TUNNEL_IDLE,
 };
+use crate::places::Place;
 use crate::refuse::Reason;
 use crate::relay::{self, Answer, Switching, judging, websocket};
 use crate::rewind::Rewind;
@@ -34,6 +35,7 @@ struct Inspected {
     judge: Arc<Judge>,
     right: Arc<Right>,
     declared: First,
+    place: Arc<Place>,
     switching: Switching,
     /// Cancelled by a refusal: the connection ends after its response.
     closing: CancellationToken,
@@ -45,6 +47,7 @@ pub(crate) async fn serve<S>(
     permit: &Permit,
     inspection: Inspection,
     judge: &Arc<Judge>,
+    place: &Arc<Place>,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -54,6 +57,7 @@ where
         judge: judge.clone(),
         right: permit.right.clone(),
         declared: inspection.first,
+        place: place.clone(),
         switching: Switching::default(),
         closing: CancellationToken::new(),
     });
@@ -179,6 +183,7 @@ impl Inspected {
                 return (*refused).map(Either::Left);
             }
         };
+        self.place.settle();
         relay::forward(judge.context(), right, wire, request, &forwarded, &self.switching)
             .await
             .unwrap_or_else(|failure| failure.response().map(Either::Left))

@@ -10,6 +10,8 @@ pub mod authorise;
 pub mod context;
 pub mod dial;
 pub mod dns;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gate;
 mod head;
 pub mod identity;
@@ -17,6 +19,7 @@ mod inspect;
 pub mod intent;
 pub mod learning;
 pub mod limits;
+mod places;
 mod proxy;
 mod reach;
 pub mod refuse;

@@ -6,8 +6,8 @@
 
 mod connect;
 mod forward;
-mod socks;
-mod target;
+pub(crate) mod socks;
+pub(crate) mod target;
 
 use std::convert::Infallible;
 use std::io;
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authorise::{Identified, Judge, Permit};
 use crate::intent::{Adapter, ClientSocket, EgressIntent};
 use crate::limits::{HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_TEXT_FRAME, TUNNEL_IDLE};
+use crate::places::Place;
 use crate::registry::Registration;
 use crate::relay::{Answer, Switching, websocket};
 
@@ -37,6 +38,7 @@ struct Client {
     judge: Arc<Judge>,
     socket: ClientSocket,
     caller: Identified,
+    place: Arc<Place>,
     switching: Switching,
     /// By what right the last absolute-form request went out, and what ends this connection with it.
     held: Mutex<Option<Registration>>,
@@ -48,6 +50,7 @@ pub(crate) async fn serve(
     stream: TcpStream,
     from: SocketAddr,
     judge: Arc<Judge>,
+    place: Arc<Place>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = ClientSocket { client: from, wanted: stream.local_addr()? };
@@ -56,6 +59,7 @@ pub(crate) async fn serve(
         judge,
         socket,
         caller,
+        place,
         switching: Switching::default(),
         held: Mutex::default(),
         ended: CancellationToken::new(),
@@ -87,7 +91,7 @@ async fn serve_http(client: &Client, stream: TcpStream) -> io::Result<()> {
     served.map_err(io::Error::other)?;
     drop(open);
     if let Ok(tunnel) = opened.await {
-        return connect::carry_on(tunnel, &client.judge).await;
+        return connect::carry_on(tunnel, client).await;
     }
     let Some(switched) = client.switching.take() else { return Ok(()) };
     let carried = websocket::carry(switched, MAX_TEXT_FRAME, TUNNEL_IDLE);

@@ -14,6 +14,7 @@ use crate::dial::{self, DialError};
 use crate::inspect;
 use crate::intent::EgressIntent;
 use crate::limits::TUNNEL_IDLE;
+use crate::places::Place;
 use crate::refuse::{Refusal, UpstreamFailure};
 use crate::registry::Registration;
 use crate::rewind::Rewind;
@@ -61,14 +62,16 @@ impl Beyond {
         client: TcpStream,
         early: Bytes,
         judge: &Arc<Judge>,
+        place: &Arc<Place>,
     ) -> io::Result<()> {
         let (mut upstream, registration, host) = match self {
             Beyond::Server { upstream, registration, host } => (upstream, registration, host),
             Beyond::Inspection(permit, inspection) => {
                 let client = Rewind::after(early, client);
-                return inspect::serve(client, &permit, inspection, judge).await;
+                return inspect::serve(client, &permit, inspection, judge, place).await;
             }
         };
+        place.settle();
         let pipes = &judge.context().pipes;
         let carriage = Carriage { pipes, idle: TUNNEL_IDLE, ended: registration.ended() };
         match carry(&client, &mut upstream, &early, &carriage).await {

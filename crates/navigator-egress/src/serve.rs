@@ -9,7 +9,6 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +18,7 @@ use crate::dns::{DnsWays, NameServer, serve_tcp, serve_udp};
 use crate::gate;
 use crate::identity::{Identifier, Split};
 use crate::limits::{ACCEPT_PAUSE, MAX_CONNECTIONS, MAX_DNS_TCP};
+use crate::places::{Place, Places};
 use crate::proxy;
 use crate::transparent;
 use crate::ways::{PROXY_PORT, TcpWay, Ways};
@@ -80,16 +80,16 @@ pub async fn serve(
 
 impl Hall {
     fn open_tcp(&self, ways: Vec<TcpWay>) -> Result<(), ServeError> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Places::new(MAX_CONNECTIONS);
         for way in ways {
             let hall = self.clone();
             let port = way.port;
             self.accept(way.listener, port, places.clone(), move |stream, from, place| {
-                let judge = hall.judge.clone();
+                let (judge, place) = (hall.judge.clone(), Arc::new(place));
                 if port == PROXY_PORT {
-                    hall.spawn(proxy::serve(stream, from, judge), place);
+                    hall.spawn(proxy::serve(stream, from, judge, place.clone()), place);
                 } else {
-                    hall.spawn(transparent::serve(stream, from, judge), place);
+                    hall.spawn(transparent::serve(stream, from, judge, place.clone()), place);
                 }
             })?;
         }
@@ -103,32 +103,31 @@ impl Hall {
             let serve = async move { serve_udp(socket, &server).await };
             self.tasks.spawn(self.until_shutdown(serve));
         }
-        let places = Arc::new(Semaphore::new(MAX_DNS_TCP));
+        let places = Places::new(MAX_DNS_TCP);
         for listener in ways.tcp {
             let (hall, server) = (self.clone(), server.clone());
             self.accept(listener, 53, places.clone(), move |stream, from, place| {
                 let server = server.clone();
-                hall.spawn(async move { serve_tcp(stream, from, &server).await }, place);
+                hall.spawn(async move { serve_tcp(stream, from, &server).await }, Arc::new(place));
             })?;
         }
         Ok(())
     }
 
-    /// Accepts for as long as the service runs. At the bound, clients wait in the backlog; an
-    /// error (out of descriptors) pauses and never ends the loop.
+    /// Accepts for as long as the service runs. When every place is in use, clients wait in the
+    /// backlog; an error (out of descriptors) pauses and never ends the loop.
     fn accept(
         &self,
         listener: OwnedFd,
         port: u16,
-        places: Arc<Semaphore>,
-        mut each: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit) + Send + 'static,
+        places: Arc<Places>,
+        mut each: impl FnMut(TcpStream, SocketAddr, Place) + Send + 'static,
     ) -> Result<(), ServeError> {
         let listener = listen(listener).map_err(|source| ServeError::Listen { port, source })?;
         self.tasks.spawn(self.until_shutdown(async move {
             loop {
-                let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
                 match listener.accept().await {
-                    Ok((stream, from)) => each(stream, from, place),
+                    Ok((stream, from)) => each(stream, from, places.take().await?),
                     Err(error) => {
                         tracing::warn!(port, %error, "connection was not accepted");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -142,13 +141,11 @@ impl Hall {
     fn spawn(
         &self,
         serve: impl Future<Output = io::Result<()>> + Send + 'static,
-        place: OwnedSemaphorePermit,
+        place: Arc<Place>,
     ) {
-        let served = self.until_shutdown(serve);
-        self.tasks.spawn(async move {
-            served.await;
-            drop(place);
-        });
+        // Each layer around a future makes room for it again, so it is moved to the heap first.
+        let serve = Box::pin(serve);
+        self.tasks.spawn(self.until_shutdown(async move { place.serve(serve).await }));
     }
 
     fn until_shutdown(

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::authorise::Judge;
 use crate::intent::{Adapter, ClientSocket, EgressIntent};
+use crate::places::Place;
 use crate::reach::{NotReached, reach, reset};
 
 /// Serves one captured connection.
@@ -16,6 +17,7 @@ pub(crate) async fn serve(
     client: TcpStream,
     from: SocketAddr,
     judge: Arc<Judge>,
+    place: Arc<Place>,
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     let wanted = client.local_addr()?;
@@ -27,7 +29,7 @@ pub(crate) async fn serve(
     };
     let caller = judge.identify(&intent.socket).await;
     match reach(&judge, &intent, &caller).await {
-        Ok(beyond) => beyond.carry(client, Bytes::new(), &judge).await,
+        Ok(beyond) => beyond.carry(client, Bytes::new(), &judge, &place).await,
         Err(not_reached) => {
             if let NotReached::Undialled(error) = not_reached {
                 tracing::debug!(%error, "captured connection was not made");

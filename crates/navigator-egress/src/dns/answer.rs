@@ -14,7 +14,7 @@ const TTL: u32 = 60;
 
 /// What a name resolves to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NameAddress {
+pub(crate) enum NameAddress {
     /// The sandbox itself.
     Loopback,
     /// Addresses that stand for the name.
@@ -25,7 +25,7 @@ pub(super) enum NameAddress {
 
 /// Answers a message. What does not parse but has a header gets `FORMERR`; what is no query gets
 /// nothing, so that two servers cannot be made to talk to each other.
-pub(super) fn answer(
+pub(crate) fn answer(
     message: &[u8],
     address_of: &dyn Fn(&HostName) -> NameAddress,
 ) -> Option<Vec<u8>> {

@@ -30,13 +30,13 @@ const ACCESS_DENIED: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49];
 
 /// The version of HTTP that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(crate) enum Spoken {
     Http1,
     Http2,
 }
 
 /// What the beginning of a connection came to.
-pub(super) enum Accepted<S> {
+pub(crate) enum Accepted<S> {
     Plain(Rewind<S>, Spoken),
     Tls(Box<TlsStream<Rewind<S>>>, Spoken),
     /// A learning run cannot look at it.
@@ -48,7 +48,7 @@ pub(super) enum Accepted<S> {
 }
 
 /// Accepts a connection to a host that must begin with what is declared.
-pub(super) async fn accept<S>(
+pub(crate) async fn accept<S>(
     mut stream: Rewind<S>,
     host: &Host,
     declared: First,

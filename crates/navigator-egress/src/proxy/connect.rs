@@ -1,7 +1,7 @@
 //! `CONNECT`: decide, dial, answer `200`, and carry bytes.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 
 use super::target;
 use super::{Client, Opening};
-use crate::authorise::Judge;
 use crate::intent::Adapter;
 use crate::reach::{Beyond, NotReached, reach};
 use crate::refuse::{UpstreamFailure, bad_request};
@@ -50,10 +49,10 @@ pub(super) async fn answer(
 }
 
 /// Carries a tunnel to its end.
-pub(super) async fn carry_on(tunnel: Tunnel, judge: &Arc<Judge>) -> io::Result<()> {
+pub(super) async fn carry_on(tunnel: Tunnel, client: &Client) -> io::Result<()> {
     let upgraded = tunnel.client.await.map_err(io::Error::other)?;
     let parts = upgraded
         .downcast::<TokioIo<TcpStream>>()
         .map_err(|_| io::Error::other("the client's connection is of another kind"))?;
-    tunnel.beyond.carry(parts.io.into_inner(), parts.read_buf, judge).await
+    tunnel.beyond.carry(parts.io.into_inner(), parts.read_buf, &client.judge, &client.place).await
 }

@@ -40,6 +40,7 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>) -> Answe
         Err(refused) => return (*refused).map(Either::Left),
     };
     client.hold(&permit);
+    client.place.settle();
     relay::forward(judge.context(), &permit.right, Wire::Plain, request, &asked, &client.switching)
         .await
         .unwrap_or_else(|failure| failure.response().map(Either::Left))

@@ -22,11 +22,11 @@ const NO_AUTHENTICATION: u8 = 0;
 const NO_ACCEPTABLE_METHOD: u8 = 0xff;
 const CONNECT: u8 = 1;
 /// Longest request: four bytes, a length, a name of 255 bytes, a port.
-const LONGEST: usize = 4 + 1 + 255 + 2;
+pub(crate) const LONGEST: usize = 4 + 1 + 255 + 2;
 
 /// The codes of a reply (RFC 1928 section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reply {
+pub(crate) enum Reply {
     Succeeded = 0,
     Failed = 1,
     NotAllowed = 2,
@@ -50,7 +50,7 @@ pub(super) async fn serve(client: &Client, mut stream: TcpStream) -> io::Result<
     match reach(&client.judge, &intent, &client.caller).await {
         Ok(beyond) => {
             answer(&mut stream, Reply::Succeeded).await?;
-            beyond.carry(stream, Bytes::new(), &client.judge).await
+            beyond.carry(stream, Bytes::new(), &client.judge, &client.place).await
         }
         Err(not_reached) => answer(&mut stream, reason(&not_reached)).await,
     }
@@ -101,13 +101,13 @@ async fn ask(stream: &mut TcpStream) -> io::Result<Option<Result<Authority, Repl
 
 /// What the bytes of a request are so far.
 #[derive(Debug, PartialEq, Eq)]
-enum Parsed {
+pub(crate) enum Parsed {
     /// This many bytes more, and not one that may belong to what follows.
     Needs(usize),
     Request(Result<Authority, Reply>),
 }
 
-fn parse(bytes: &[u8]) -> Parsed {
+pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     let [version, command, _reserved, kind, rest @ ..] = bytes else {
         return Parsed::Needs(4 - bytes.len());
     };

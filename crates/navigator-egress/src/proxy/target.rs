@@ -8,11 +8,11 @@ use thiserror::Error;
 use crate::head::{self, HeadError};
 
 /// The port of `http` without one.
-pub(super) const HTTP_PORT: u16 = 80;
+pub(crate) const HTTP_PORT: u16 = 80;
 
 /// Why a request names no destination.
 #[derive(Debug, Error)]
-pub(super) enum TargetError {
+pub(crate) enum TargetError {
     /// `CONNECT` without `host:port`.
     #[error("CONNECT needs a target of the form host:port")]
     NoAuthority,
@@ -28,7 +28,7 @@ pub(super) enum TargetError {
 }
 
 /// The target of `CONNECT`.
-pub(super) fn of_connect(uri: &Uri, headers: &HeaderMap) -> Result<Authority, TargetError> {
+pub(crate) fn of_connect(uri: &Uri, headers: &HeaderMap) -> Result<Authority, TargetError> {
     if uri.scheme().is_some() || uri.path_and_query().is_some() {
         return Err(TargetError::NoAuthority);
     }
@@ -39,7 +39,7 @@ pub(super) fn of_connect(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Ta
 }
 
 /// The target of an absolute-form request.
-pub(super) fn of_absolute(uri: &Uri, headers: &HeaderMap) -> Result<Authority, TargetError> {
+pub(crate) fn of_absolute(uri: &Uri, headers: &HeaderMap) -> Result<Authority, TargetError> {
     match uri.scheme() {
         None => return Err(TargetError::NotAbsolute),
         Some(scheme) if *scheme == Scheme::HTTP => {}

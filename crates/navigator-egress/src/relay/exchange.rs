@@ -191,8 +191,17 @@ impl Origin<'_> {
     }
 }
 
+/// What is not ASCII is percent-encoded (RFC 3986 section 2.1): servers read it in different ways.
 fn target(asked: &Forwarded) -> Result<PathAndQuery, UpstreamFailure> {
-    asked.target.parse().map_err(unwritable)
+    let mut target = String::with_capacity(asked.target.len());
+    for byte in asked.target.bytes() {
+        if byte.is_ascii() {
+            target.push(char::from(byte));
+        } else {
+            target.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    target.parse().map_err(unwritable)
 }
 
 fn unwritable(error: impl std::fmt::Display) -> UpstreamFailure {
@@ -203,7 +212,13 @@ async fn outcome(
     sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Incoming>>>>,
 ) -> Result<Response<Incoming>, Unsent> {
     match timeout(RESPONSE_HEAD_DEADLINE, sent).await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(response)) => match head::check_framing(response.headers()) {
+            Ok(()) => Ok(response),
+            // Nobody knows where it ends, so its connection ends with it.
+            Err(_) => Err(Unsent::Lost(UpstreamFailure::failed(
+                "the server's response gives its length in more than one way".to_owned(),
+            ))),
+        },
         Ok(Err(mut error)) => Err(match error.take_message() {
             Some(request) => Unsent::HandedBack(Box::new(request)),
             None => Unsent::Lost(UpstreamFailure::failed(format!(

@@ -28,6 +28,7 @@ pub(super) fn to_origin(request: Request<Incoming>, asked: &Forwarded) -> Reques
     strip(&mut head.headers);
     head.headers.remove(HTTP2_SETTINGS);
     join_cookies(&mut head.headers);
+    rewrite_length(&mut head.headers);
     if trailers {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -42,6 +43,7 @@ pub(super) fn to_origin(request: Request<Incoming>, asked: &Forwarded) -> Reques
 /// The fields of a response as the client gets them.
 pub(super) fn to_client(headers: &mut HeaderMap) {
     strip(headers);
+    rewrite_length(headers);
 }
 
 /// gRPC servers insist on it, and it is the one coding that every hop here passes on.
@@ -67,6 +69,14 @@ fn join_cookies(headers: &mut HeaderMap) {
         && let Ok(value) = HeaderValue::from_bytes(&joined)
     {
         headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Writes the length anew: with zeros in front some take it for octal, others for an error.
+fn rewrite_length(headers: &mut HeaderMap) {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if let Some(length) = length.and_then(|text| text.parse::<u64>().ok()) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

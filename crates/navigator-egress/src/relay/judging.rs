@@ -53,9 +53,11 @@ fn unreadable<B>(
 ) -> Response<Full<Bytes>> {
     let reason = match error {
         Unreadable::Fronting { .. } => Reason::Fronting,
-        Unreadable::Head(_) | Unreadable::NoHost | Unreadable::Connect | Unreadable::Path(_) => {
-            Reason::Malformed
-        }
+        Unreadable::Head(_)
+        | Unreadable::NoHost
+        | Unreadable::Connect
+        | Unreadable::HandshakeBody
+        | Unreadable::Path(_) => Reason::Malformed,
     };
     let refusal = judge.refuse_unread(right, reason, error.to_string(), Some(as_it_came(request)));
     match reason {

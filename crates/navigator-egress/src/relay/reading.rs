@@ -1,6 +1,8 @@
 //! Reads what a request on an inspected connection asks for, in one way only, or refuses it before any rule.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Method, Request, Version};
 use navigator_policy::{Authority, CanonicalPath, RequestKind, RequestPathError};
 use thiserror::Error;
@@ -36,6 +38,9 @@ pub(crate) enum Unreadable {
     /// A proxy inside a proxy.
     #[error("CONNECT is not taken inside a connection")]
     Connect,
+    /// A WebSocket handshake has no body (RFC 6455 section 4.1).
+    #[error("a WebSocket handshake with a body is not taken")]
+    HandshakeBody,
     /// The path.
     #[error(transparent)]
     Path(#[from] RequestPathError),
@@ -67,7 +72,11 @@ pub(crate) fn read<B>(
     } else {
         CanonicalPath::parse(target)?
     };
-    Ok((path, kind(request)))
+    let kind = kind(request);
+    if kind == RequestKind::WebSocket && has_body(request.headers()) {
+        return Err(Unreadable::HandshakeBody);
+    }
+    Ok((path, kind))
 }
 
 /// Every name in the request must be that of the connection (RFC 9110 section 7.4).
@@ -100,9 +109,15 @@ fn check_server<B>(request: &Request<B>, right: &Right, wire: Wire) -> Result<()
 /// A WebSocket handshake (RFC 6455 section 4.1). Other upgrades are not passed on, as any server may decline them.
 fn kind<B>(request: &Request<B>) -> RequestKind {
     let upgrades = request.version() == Version::HTTP_11
+        && request.method() == Method::GET
         && has_token(request.headers(), &CONNECTION, "upgrade")
         && has_token(request.headers(), &UPGRADE, "websocket");
     if upgrades { RequestKind::WebSocket } else { RequestKind::Plain }
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let some = |value: &HeaderValue| value.as_bytes().iter().any(|digit| *digit != b'0');
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(some)
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

@@ -97,6 +97,8 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Sandbox {
     pub(crate) context: Arc<EgressContext>,
     pub(crate) records: Arc<Records>,
+    /// The certificate that its programs trust.
+    pub(crate) certificate: String,
     inside: Sender<Job>,
     shutdown: CancellationToken,
     served: Option<thread::JoinHandle<()>>,
@@ -116,16 +118,23 @@ impl Drop for Sandbox {
 
 impl Sandbox {
     pub(crate) fn start(policy: &str) -> Sandbox {
+        Sandbox::trusting(policy, UpstreamTls::default())
+    }
+
+    /// The same, with authorities of the internet that its relay trusts.
+    pub(crate) fn trusting(policy: &str, upstream_tls: UpstreamTls) -> Sandbox {
         let inside = inside_thread();
         let ways = call(&inside, open_ways);
         let records = Arc::new(Records::default());
+        let authority = Authority::new("test").unwrap();
+        let certificate = authority.certificate_pem();
         let context = Arc::new(EgressContext::new(EgressSettings {
             policy: compile(policy),
             audit: records.clone(),
             resolver: Arc::new(Names),
             sandbox: SandboxLabel { id: "1".into(), name: "test".into() },
-            authority: Authority::new("test").unwrap(),
-            upstream_tls: UpstreamTls::default(),
+            authority,
+            upstream_tls,
             learning: None,
             // The last are those that cargo puts into the environment of a test.
             read_only: ["/usr", "/lib"]
@@ -149,7 +158,7 @@ impl Sandbox {
                 runtime.block_on(serve(ways, context, shutdown)).unwrap();
             })
         };
-        Sandbox { context, records, inside, shutdown, served: Some(served) }
+        Sandbox { context, records, certificate, inside, shutdown, served: Some(served) }
     }
 
     /// Runs `job` on the thread inside the sandbox's network.

@@ -191,7 +191,11 @@ fn question(name: &str, kind: RecordType) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-fn ask(sandbox: &Sandbox, name: &str, kind: RecordType) -> (ResponseCode, Option<RData>) {
+pub(crate) fn ask(
+    sandbox: &Sandbox,
+    name: &str,
+    kind: RecordType,
+) -> (ResponseCode, Option<RData>) {
     let question = question(name, kind);
     let answer = sandbox.inside(move || {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();

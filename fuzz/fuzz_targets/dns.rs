@@ -1,0 +1,4 @@
+//! DNS messages: no panic, and the promises of `navigator_egress::fuzzing::dns`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| navigator_egress::fuzzing::dns(bytes));

@@ -1,0 +1,4 @@
+//! WebSocket frames: no panic, and the promises of `navigator_egress::fuzzing::frames`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| navigator_egress::fuzzing::frames(bytes));
