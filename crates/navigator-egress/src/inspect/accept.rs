@@ -51,7 +51,9 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let first = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    let early = timeout(HANDSHAKE_DEADLINE, stream.peek(PREFACE.len())).await.map_err(late)??;
+    // What follows a method may be anything.
+    let first = early.get(..PREFACE.len()).unwrap_or(early);
     match (wire, first.first()) {
         (_, None) => Ok(Accepted::Nothing),
         (Wire::Tls, Some(&HANDSHAKE)) => {
