@@ -5,17 +5,16 @@ mod accept;
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 
-use http::Request;
-use http_body_util::Either;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 
 use crate::authorise::{Inspection, Judge, Permit, Right};
 use crate::limits::{
@@ -33,8 +32,6 @@ struct Inspected {
     right: Arc<Right>,
     inspection: Inspection,
     switching: Switching,
-    /// Cancelled by a refusal: the connection ends after its response.
-    closing: CancellationToken,
 }
 
 /// Serves an inspected connection to its end, or until its right ends.
@@ -53,7 +50,6 @@ where
         right: permit.right.clone(),
         inspection,
         switching: Switching::default(),
-        closing: CancellationToken::new(),
     });
     let served = registration.ended().run_until_cancelled(inspected.accept(stream)).await;
     served.unwrap_or_else(|| Err(io::Error::other("the right to the connection ended")))
@@ -112,7 +108,6 @@ impl Inspected {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let closing = self.closing.clone();
         let service = service_fn(move |request| {
             let inspected = self.clone();
             async move { Ok::<_, Infallible>(inspected.answer(request).await) }
@@ -130,27 +125,30 @@ impl Inspected {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_DEADLINE)
             .auto_date_header(false);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(io::Error::other),
-            () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         connection.await.map_err(io::Error::other)
     }
 
-    /// One request: ask the policy, send it on.
+    /// One request: ask the policy, send it on. A refusal ends an HTTP/1.1 connection, and of an HTTP/2 connection
+    /// its stream: the others are requests of their own, and clients take the end of all for a failure of each.
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (judge, right) = (&self.judge, &self.right);
+        let method = request.method().clone();
         let forwarded = match judging::judge(judge, right, self.inspection, &request) {
             Ok(forwarded) => forwarded,
-            Err(refused) => {
-                self.closing.cancel();
-                return (*refused).map(Either::Left);
-            }
+            Err(refused) => return own(&method, *refused),
         };
         let (context, wire) = (judge.context(), self.inspection.wire);
         relay::forward(context, right, wire, request, &forwarded, &self.switching)
             .await
-            .unwrap_or_else(|failure| failure.response().map(Either::Left))
+            .unwrap_or_else(|failure| own(&method, failure.response()))
     }
+}
+
+/// Our own answer. One to `HEAD` has no body (RFC 9110 section 9.3.2), which HTTP/2 does not see to by itself.
+fn own(method: &Method, mut response: Response<Full<Bytes>>) -> Answer {
+    if method == Method::HEAD {
+        *response.body_mut() = Full::default();
+    }
+    response.map(Either::Left)
 }
