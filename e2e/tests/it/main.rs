@@ -7,6 +7,7 @@ mod edges;
 mod end;
 mod harness;
 mod identity;
+mod inspected;
 mod internet;
 mod network;
 mod terminal;
