@@ -2,6 +2,9 @@
 //!
 //! A thread can have a descriptor table of its own (`unshare(CLONE_FILES)`), so a process with
 //! several threads is searched thread by thread; otherwise a socket could be hidden in one.
+//!
+//! Only root may look at the descriptors of a process that is ending or has ended and was not waited for. Such a
+//! process speaks for nobody any more, so it is passed over; any other that cannot be looked at is an error.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,6 +14,9 @@ use rustix::io::Errno;
 use super::error::IdentityError;
 use super::procfs::{ListError, Proc, descriptor_link, each_number};
 use crate::limits::{MAX_DESCRIPTORS, MAX_HOLDERS, MAX_PROCESSES};
+
+/// The first process of a sandbox is ours and gives its connections to nobody.
+const INIT: u32 = 1;
 
 /// The processes that hold the socket with this inode, by pid inside the sandbox.
 pub(super) fn of(proc: &Proc, inode: u64) -> Result<Vec<u32>, IdentityError> {
@@ -48,6 +54,7 @@ impl Search {
                 }
             }
             Err(source) if is_gone(source) => return Ok(false),
+            Err(Errno::ACCESS) if proc.thread_has_ended(pid, pid) => {}
             Err(source) => return Err(fail(source)),
         }
         match proc.has_more_threads(pid) {
@@ -73,6 +80,7 @@ impl Search {
             match proc.open_dir(pid, &format!("task/{thread}/fd")) {
                 Ok(table) => found = self.table(pid, table.as_fd())?,
                 Err(source) if is_gone(source) => {}
+                Err(Errno::ACCESS) if proc.thread_has_ended(pid, thread) => {}
                 Err(source) => return Err(fail(source)),
             }
             Ok(())
@@ -82,6 +90,7 @@ impl Search {
     }
 
     fn table(&mut self, pid: u32, table: BorrowedFd<'_>) -> Result<bool, IdentityError> {
+        let fail = |source| IdentityError::Process { pid, what: "fd", source };
         let mut found = false;
         let mut buffer = [MaybeUninit::<u8>::uninit(); 64];
         let listed = each_number(table, |descriptor| {
@@ -90,12 +99,16 @@ impl Search {
                 return Err(IdentityError::TooMany { what: "descriptors", limit: MAX_DESCRIPTORS });
             }
             if !found {
-                let link = descriptor_link(table, descriptor, &mut buffer);
-                found = link.is_ok_and(|link| link == self.wanted.as_bytes());
+                found = match descriptor_link(table, descriptor, &mut buffer) {
+                    Ok(link) => link == self.wanted.as_bytes(),
+                    Err(source) if is_gone(source) || pid == INIT => false,
+                    // A process can forbid it at any moment; what it holds then is not known.
+                    Err(source) => return Err(fail(source)),
+                };
             }
             Ok(())
         });
-        finish(listed, |source| IdentityError::Process { pid, what: "fd", source })?;
+        finish(listed, fail)?;
         Ok(found)
     }
 }

@@ -26,7 +26,12 @@ pub(super) struct ProcStat {
     pub(super) pid: u32,
     pub(super) parent: u32,
     pub(super) started: u64,
+    /// Whether it is ending: its memory is gone or about to go, and it never runs its program again.
+    pub(super) ending: bool,
 }
+
+/// `PF_EXITING` among the flags of `stat` (`proc_pid_stat(5)`).
+const ENDING: u32 = 0x4;
 
 impl Proc {
     pub(super) fn new(dir: OwnedFd) -> Result<Proc, Errno> {
@@ -58,6 +63,19 @@ impl Proc {
         let mut buffer = [0u8; 1024];
         let read = self.read_once(pid, "stat", &mut buffer)?;
         parse_stat(pid, &buffer[..read]).ok_or(IdentityError::Unreadable { pid, what: "stat" })
+    }
+
+    /// Whether a thread is ending or gone.
+    pub(super) fn thread_has_ended(&self, pid: u32, thread: u32) -> bool {
+        let mut buffer = [0u8; 1024];
+        let read = self.open_file(pid, &format!("task/{thread}/stat")).and_then(|file| {
+            let length = read(&file, &mut buffer)?;
+            Ok(parse_stat(thread, &buffer[..length]))
+        });
+        match read {
+            Ok(stat) => stat.is_some_and(|stat| stat.ending),
+            Err(error) => error == Errno::NOENT || error == Errno::SRCH,
+        }
     }
 
     /// The arguments as the process shows them; only the beginning, which is where a script is.
@@ -204,8 +222,9 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<ProcStat> {
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
-    Some(ProcStat { pid, parent, started })
+    let flags: u32 = fields.nth(4)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
+    Some(ProcStat { pid, parent, started, ending: flags & ENDING != 0 })
 }
 
 #[cfg(test)]
@@ -216,7 +235,20 @@ mod tests {
     fn reads_parent_and_start_time_behind_a_hostile_name() {
         let line = b"7 (a) S 99 (x) R 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 99 1\n";
         let stat = parse_stat(7, line).unwrap();
-        assert_eq!(stat, ProcStat { pid: 7, parent: 3, started: 4242 });
+        assert_eq!(stat, ProcStat { pid: 7, parent: 3, started: 4242, ending: false });
+    }
+
+    #[test]
+    fn knows_a_process_that_has_ended_and_was_not_waited_for() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let id = rustix::process::Pid::from_child(&child);
+        let ended = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(id), ended).unwrap();
+        let dir = openat(rustix::fs::CWD, c"/proc", directory(), Mode::empty()).unwrap();
+        let proc = Proc::new(dir).unwrap();
+        assert!(proc.stat(child.id()).unwrap().ending);
+        assert!(!proc.stat(std::process::id()).unwrap().ending);
+        child.wait().unwrap();
     }
 
     #[test]
