@@ -95,7 +95,7 @@ impl Case {
     }
 
     /// A program, as the user of this case.
-    fn as_user(&self, program: &Path) -> Command {
+    pub(crate) fn as_user(&self, program: &Path) -> Command {
         let mut command = if self.who == Who::Ordinary && id("-u", None) == Some(0) {
             let mut command = Command::new("setpriv");
             let number = |what| id(what, Some(ORDINARY_USER)).unwrap().to_string();
@@ -125,7 +125,7 @@ impl Case {
     }
 
     /// The virtual environment with the Python clients, where the user of this case can read it.
-    pub(crate) fn clients(&self) -> PathBuf {
+    fn clients(&self) -> PathBuf {
         let own = std::env::current_exe().unwrap();
         let installed = own.ancestors().nth(3).unwrap().join("clients");
         let wanted = include_str!("../../requirements.txt");
@@ -142,6 +142,18 @@ impl Case {
         here
     }
 
+    /// Mounts of the Python clients and of the programs of `attacks/`.
+    pub(crate) fn client_mounts(&self) -> [String; 2] {
+        let programs = self.path("programs");
+        if !programs.exists() {
+            copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("attacks"), &programs);
+        }
+        [
+            format!("{}:/sandbox/clients:ro", self.clients().display()),
+            format!("{}:/sandbox/programs:ro", programs.display()),
+        ]
+    }
+
     /// Runs a command in a sandbox with the Python clients at `/sandbox/clients` and the programs of `attacks/` at
     /// `/sandbox/programs`, inside a fake internet whose authority is trusted, and returns what it saw.
     pub(crate) fn client(
@@ -154,16 +166,9 @@ impl Case {
         if !dir.exists() {
             self.directory("internet");
         }
-        let programs = self.path("programs");
-        if !programs.exists() {
-            copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("attacks"), &programs);
-        }
         let (audit, authority) = (self.path("audit.jsonl"), dir.join("ca.pem"));
-        let mounts = [
-            format!("{}:/sandbox/clients:ro", self.clients().display()),
-            format!("{}:/sandbox/programs:ro", programs.display()),
-            format!("{}:/sandbox/internet:ro", dir.display()),
-        ];
+        let mut mounts = self.client_mounts().to_vec();
+        mounts.push(format!("{}:/sandbox/internet:ro", dir.display()));
         let mut args = vec!["run", "-q", "--audit", audit.to_str().unwrap()];
         args.extend(["--upstream-ca", authority.to_str().unwrap(), "--workdir", "/sandbox"]);
         args.extend(mounts.iter().flat_map(|mount| ["--mount", mount]));

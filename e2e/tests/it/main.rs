@@ -11,3 +11,4 @@ mod inspected;
 mod internet;
 mod network;
 mod terminal;
+mod zoo;

@@ -48,7 +48,9 @@ impl Matrix {
         }
         // A refusal for want of an identity says there why.
         let unidentified = case.decisions().into_iter().filter(|d| d["reason"] == "identity");
-        failures.extend(unidentified.map(|decision| format!("{} {}", decision["host"], decision["detail"])));
+        failures.extend(
+            unidentified.map(|decision| format!("{} {}", decision["host"], decision["detail"])),
+        );
         assert!(failures.is_empty(), "as {:?}:\n{}", case.who, failures.join("\n"));
         assert!(self.0.len() >= clients, "only {} clients ran", self.0.len());
     }
