@@ -113,7 +113,17 @@ impl Case {
     pub(crate) fn inside(&self, internet: &FakeInternet, dir: &Path, args: &[&str]) -> Output {
         let mut program = Command::new(self.path("navigator"));
         program.args(args);
-        let mut launcher = internet.launcher(dir, &program).unwrap();
+        self.in_internet(internet, dir, &program)
+    }
+
+    /// A program inside a fake internet, as the user of this case.
+    pub(crate) fn in_internet(
+        &self,
+        internet: &FakeInternet,
+        dir: &Path,
+        program: &Command,
+    ) -> Output {
+        let mut launcher = internet.launcher(dir, program).unwrap();
         let binary = self.path("fake-internet");
         if !binary.exists() {
             std::fs::copy(launcher.get_program(), &binary).unwrap();

@@ -11,4 +11,5 @@ mod inspected;
 mod internet;
 mod network;
 mod terminal;
+mod websocket;
 mod zoo;
