@@ -76,7 +76,7 @@ fn internet() -> FakeInternet {
         .origin("203.0.113.16:2", bad(Certificate::Good { name: host("other") }))
         .origin("203.0.113.16:3", bad(Certificate::SelfSigned { name: host("tls") }))
         .origin("203.0.113.16:4", Origin::BreaksTls);
-    for ((_, answer), port) in NONSENSE.iter().zip(101..) {
+    for ((_, answer), port) in NONSENSE.iter().zip(1..) {
         let answer = match *answer {
             "HUGE" => format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)),
             "MANY" => format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(1000)),
@@ -98,7 +98,7 @@ fn policy(case: &Case) -> String {
     endpoints += &format!(
         "      - {{ host: tls.example.net, ports: [1, 2, 3, 4], tls: terminate, {rest} }}\n"
     );
-    let ports: Vec<_> = (0..NONSENSE.len()).map(|at| 101 + at).collect();
+    let ports: Vec<_> = (0..NONSENSE.len()).map(|at| 1 + at).collect();
     endpoints += &format!("      - {{ host: raw.example.net, ports: {ports:?}, {rest} }}\n");
     case.policy(&format!(
         "network_policies:\n  web:\n    endpoints:\n{endpoints}    binaries: [{{ path: \"/usr/bin/python3*\" }}]\n"
@@ -261,7 +261,7 @@ fn hidden_requests_are_not_sent_on() {
 
 #[test]
 fn servers_that_cannot_be_trusted_or_understood_are_not_believed() {
-    let ports: Value = NONSENSE.iter().zip(101..).map(|((name, _), port)| (*name, port)).collect();
+    let ports: Value = NONSENSE.iter().zip(1..).map(|((name, _), port)| (*name, port)).collect();
     as_everyone(|case| {
         let (found, seen) = inspected(case, &["bad_origins", &ports.to_string()]);
         for (port, cause) in
