@@ -7,8 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -129,26 +128,25 @@ impl Inspected {
         connection.await.map_err(io::Error::other)
     }
 
-    /// One request: ask the policy, send it on. A refusal ends an HTTP/1.1 connection, and of an HTTP/2 connection
-    /// its stream: the others are requests of their own, and clients take the end of all for a failure of each.
+    /// One request. An answer to `HEAD` has no body (RFC 9110 section 9.3.2), which HTTP/2 does not see to by itself.
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        if request.method() == Method::HEAD {
+            return self.exchange(request).await.map(|_| Either::Left(Full::default()));
+        }
+        self.exchange(request).await
+    }
+
+    /// Asks the policy and sends the request on. A refusal ends an HTTP/1.1 connection, and of an HTTP/2 connection
+    /// its stream: the others are requests of their own, and clients take the end of all for a failure of each.
+    async fn exchange(&self, request: Request<Incoming>) -> Answer {
         let (judge, right) = (&self.judge, &self.right);
-        let method = request.method().clone();
         let forwarded = match judging::judge(judge, right, self.inspection, &request) {
             Ok(forwarded) => forwarded,
-            Err(refused) => return own(&method, *refused),
+            Err(refused) => return (*refused).map(Either::Left),
         };
         let (context, wire) = (judge.context(), self.inspection.wire);
         relay::forward(context, right, wire, request, &forwarded, &self.switching)
             .await
-            .unwrap_or_else(|failure| own(&method, failure.response()))
+            .unwrap_or_else(|failure| failure.response().map(Either::Left))
     }
-}
-
-/// Our own answer. One to `HEAD` has no body (RFC 9110 section 9.3.2), which HTTP/2 does not see to by itself.
-fn own(method: &Method, mut response: Response<Full<Bytes>>) -> Answer {
-    if method == Method::HEAD {
-        *response.body_mut() = Full::default();
-    }
-    response.map(Either::Left)
 }

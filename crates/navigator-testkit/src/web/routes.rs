@@ -30,18 +30,25 @@ const PART: usize = 64 * 1024;
 /// Longest message that the WebSocket echo takes: beyond what any test lets pass.
 const LONGEST_MESSAGE: usize = 64 * 1024 * 1024;
 
-/// Answers one request.
+/// Answers one request; one for `HEAD` without a body, which HTTP/2 does not see to by itself.
 pub(super) async fn answer(
     site: Arc<Site>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    if request.method() == Method::HEAD {
+        return Ok(route(site, request).await.map(|_| text(StatusCode::OK, "").into_body()));
+    }
+    Ok(route(site, request).await)
+}
+
+async fn route(site: Arc<Site>, mut request: Request<Incoming>) -> Response<Body> {
     let saw = describe(&request);
     site.log.note("request", &site.address.to_string(), &saw.to_string());
     if let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned() {
-        return Ok(web_socket(hyper::upgrade::on(&mut request), &key));
+        return web_socket(hyper::upgrade::on(&mut request), &key);
     }
     let path = request.uri().path().to_owned();
-    Ok(match path.as_str() {
+    match path.as_str() {
         "/mirror" => mirror(saw, request).await,
         "/stream" => stream(number(&request, "n", 10)),
         "/big" => big(number(&request, "n", 1 << 20)),
@@ -58,7 +65,7 @@ pub(super) async fn answer(
             None if request.method() == Method::OPTIONS => text(StatusCode::OK, ""),
             None => text(StatusCode::NOT_FOUND, "no such path\n"),
         },
-    })
+    }
 }
 
 /// The request as it arrived, without its body.
