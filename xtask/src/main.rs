@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod clients;
 mod shell;
 mod test;
 mod tidy;

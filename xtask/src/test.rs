@@ -1,19 +1,28 @@
 //! All tests, and what they need.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::shell;
+use crate::{clients, shell};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("setpriv", "util-linux"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
     ("curl", "curl"),
     ("ip", "iproute2"),
+    ("wget", "wget"),
+    ("git", "git"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("openssl", "openssl"),
+    ("ssh", "openssh-client"),
 ];
+/// The server of the tests with `ssh`, which is in few people's `PATH`.
+const SSHD: &str = "/usr/sbin/sshd";
 /// The ordinary user that tests run as when they start as root.
 pub const ORDINARY_USER: &str = "navigator-test";
 
@@ -23,17 +32,22 @@ pub fn run() -> Result<()> {
     if is_root()? {
         ordinary_user()?;
     }
+    clients::install()?;
     shell::cargo("build --workspace --bins")?;
     let mut tests = Command::new(env!("CARGO"));
     shell::run(tests.args(["nextest", "run", "--workspace"]).env("INSTA_UPDATE", "no"))
 }
 
 fn install() -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !shell::has(program))
-        .map(|(_, package)| *package)
-        .collect();
+    let programs = PROGRAMS.iter().filter(|(program, _)| !shell::has(program));
+    let mut missing: Vec<&str> = programs.map(|(_, package)| *package).collect();
+    if !Path::new(SSHD).exists() {
+        missing.push("openssh-server");
+    }
+    let mut venv = Command::new("/usr/bin/python3");
+    if shell::output(venv.args(["-c", "import ensurepip"])).is_err() {
+        missing.push("python3-venv");
+    }
     if !missing.is_empty() {
         let packages = missing.join(" ");
         if !(is_root()? && shell::has("apt-get")) {

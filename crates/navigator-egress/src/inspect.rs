@@ -5,17 +5,15 @@ pub(crate) mod accept;
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 
-use http::Request;
-use http_body_util::Either;
+use http::{Method, Request};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 
 use crate::authorise::{First, Inspection, Judge, Permit, Right, Wire};
 use crate::dial;
@@ -37,8 +35,6 @@ struct Inspected {
     declared: First,
     place: Arc<Place>,
     switching: Switching,
-    /// Cancelled by a refusal: the connection ends after its response.
-    closing: CancellationToken,
 }
 
 /// Serves an inspected connection to its end, or until its right ends.
@@ -59,7 +55,6 @@ where
         declared: inspection.first,
         place: place.clone(),
         switching: Switching::default(),
-        closing: CancellationToken::new(),
     });
     let served = registration.ended().run_until_cancelled(inspected.accept(stream)).await;
     served.unwrap_or_else(|| Err(io::Error::other("the right to the connection ended")))
@@ -147,7 +142,6 @@ impl Inspected {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let closing = self.closing.clone();
         let service = service_fn(move |request| {
             let inspected = self.clone();
             async move { Ok::<_, Infallible>(inspected.answer(request, wire).await) }
@@ -165,23 +159,25 @@ impl Inspected {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_DEADLINE)
             .auto_date_header(false);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            ended = connection.as_mut() => return ended,
-            () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         connection.await
     }
 
-    /// One request: ask the policy, send it on.
+    /// One request. An answer to `HEAD` has no body (RFC 9110 section 9.3.2), which HTTP/2 does not see to by itself.
     async fn answer(&self, request: Request<Incoming>, wire: Wire) -> Answer {
+        if request.method() == Method::HEAD {
+            return self.exchange(request, wire).await.map(|_| Either::Left(Full::default()));
+        }
+        self.exchange(request, wire).await
+    }
+
+    /// Asks the policy and sends the request on. A refusal ends an HTTP/1.1 connection, and of an HTTP/2 connection
+    /// its stream: the others are requests of their own, and clients take the end of all for a failure of each.
+    async fn exchange(&self, request: Request<Incoming>, wire: Wire) -> Answer {
         let (judge, right) = (&self.judge, &self.right);
         let forwarded = match judging::judge(judge, right, wire, &request) {
             Ok(forwarded) => forwarded,
-            Err(refused) => {
-                self.closing.cancel();
-                return (*refused).map(Either::Left);
-            }
+            Err(refused) => return (*refused).map(Either::Left),
         };
         self.place.settle();
         relay::forward(judge.context(), right, wire, request, &forwarded, &self.switching)

@@ -23,6 +23,7 @@ use navigator_policy::RequestKind;
 
 use crate::authorise::{Right, Wire};
 use crate::context::EgressContext;
+use crate::head;
 use crate::refuse::UpstreamFailure;
 use exchange::Origin;
 
@@ -71,6 +72,10 @@ pub(crate) async fn forward(
     let origin = Origin { context, right, wire };
     let request = fields::to_origin(request, asked);
     let mut response = origin.send(request, asked, version).await?;
+    head::check_framing(response.headers()).map_err(|_| {
+        let detail = "the server gives the length of its response in no single way";
+        UpstreamFailure::failed(detail.to_owned())
+    })?;
     match (response.status(), client) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(client)) => {
             let server = hyper::upgrade::on(&mut response);

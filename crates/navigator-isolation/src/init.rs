@@ -216,8 +216,8 @@ struct Serving<'a> {
 
 impl<'a> Serving<'a> {
     fn new(spec: &'a SandboxSpec, ids: IdMap, channel: &'a Channel, ready: &'a Ready) -> Self {
-        let expected =
-            Expectation { landlock: ready.landlock, network: spec.network != Network::None };
+        let network = spec.network.port_without_listener();
+        let expected = Expectation { landlock: ready.landlock, network };
         let confinement = Confinement {
             user: &spec.user,
             processes: spec.processes,

@@ -21,7 +21,7 @@ const LOOPBACK: u32 = 1;
 const BACKLOG: i32 = 4096;
 /// The address of the supervisor inside the sandbox.
 const SUPERVISOR: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
-const DNS: u16 = 53;
+pub(crate) const DNS: u16 = 53;
 
 /// A network step that failed.
 #[derive(Debug, thiserror::Error)]

@@ -51,17 +51,19 @@ impl Breach {
 pub(crate) struct Expectation {
     /// Landlock is in force.
     pub(crate) landlock: bool,
-    /// There are IP sockets, captured by the supervisor.
-    pub(crate) network: bool,
+    /// There are IP sockets, captured by the supervisor, which does not listen on this port.
+    pub(crate) network: Option<u16>,
 }
 
-/// A socket address that nobody may reach: TEST-NET-1 (RFC 5737), port 9 (discard).
-const ELSEWHERE: libc::sockaddr_in = libc::sockaddr_in {
-    sin_family: libc::AF_INET as libc::sa_family_t,
-    sin_port: 9u16.to_be(),
-    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([192, 0, 2, 1]) },
-    sin_zero: [0; 8],
-};
+/// A socket address that nobody may reach: TEST-NET-1 (RFC 5737).
+fn elsewhere(port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([192, 0, 2, 1]) },
+        sin_zero: [0; 8],
+    }
+}
 
 /// Tries everything; the first attempt that is not refused is the answer. Allocates nothing.
 pub(crate) fn self_test(expected: Expectation) -> Result<(), Breach> {
@@ -96,20 +98,21 @@ fn socket(family: i32, kind: i32, protocol: i32) -> Result<i64, i32> {
 /// How long a connection attempt may take; a captured one is refused at once (SO_SNDTIMEO, socket(7)).
 const PATIENCE: libc::timeval = libc::timeval { tv_sec: 1, tv_usec: 0 };
 
-/// Nothing listens on the discard port inside, so anything but a refusal means that the attempt left.
+/// Nothing listens on that port inside, so anything but a refusal means that the attempt left.
 fn direct_connect(expected: Expectation) -> Result<i64, i32> {
-    let socket = match (socket(libc::AF_INET, libc::SOCK_STREAM, 0), expected.network) {
-        (Ok(socket), true) => socket as usize,
-        (Err(error), false) => return Err(error),
+    let opened = socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+    let (socket, address) = match (opened, expected.network) {
+        (Ok(socket), Some(port)) => (socket as usize, elsewhere(port)),
+        (Err(error), None) => return Err(error),
         // A socket where there must be none, or none where there must be one: not what was built.
-        (Ok(_), false) | (Err(_), true) => return Ok(0),
+        (Ok(_), None) | (Err(_), Some(_)) => return Ok(0),
     };
     let (level, option) = (libc::SOL_SOCKET as usize, libc::SO_SNDTIMEO as usize);
     let patience = [socket, level, option, pointer(&PATIENCE), size_of::<libc::timeval>(), 0];
     if probe_call(libc::SYS_setsockopt, patience).is_err() {
         return Ok(0);
     }
-    let address = [socket, pointer(&ELSEWHERE), size_of::<libc::sockaddr_in>(), 0, 0, 0];
+    let address = [socket, pointer(&address), size_of::<libc::sockaddr_in>(), 0, 0, 0];
     let connected = probe_call(libc::SYS_connect, address);
     // The descriptor is close-on-exec in any case.
     let closed = probe_call(libc::SYS_close, [socket, 0, 0, 0, 0, 0]);
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_unconfined_process_fails_the_self_test() {
-        let expected = Expectation { landlock: false, network: false };
+        let expected = Expectation { landlock: false, network: None };
         assert!(self_test(expected).is_err());
     }
 }

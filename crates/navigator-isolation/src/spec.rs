@@ -90,6 +90,19 @@ pub enum Network {
     },
 }
 
+impl Network {
+    /// A port on which nothing listens in the sandbox; none where there are no IP sockets. From the discard port
+    /// (RFC 863) upwards, because policies rarely name those.
+    pub(crate) fn port_without_listener(&self) -> Option<u16> {
+        match self {
+            Self::None => None,
+            Self::Captured { ports } => {
+                (9..=u16::MAX).find(|port| *port != crate::network::DNS && !ports.contains(port))
+            }
+        }
+    }
+}
+
 /// Whether a restriction that this kernel lacks stops the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
@@ -161,4 +174,18 @@ pub struct SkippedPath {
     pub path: PathBuf,
     /// Why it is not there.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_the_self_test_is_none_that_is_listened_on() {
+        let port =
+            |ports: &[u16]| Network::Captured { ports: ports.to_vec() }.port_without_listener();
+        assert_eq!(port(&[80]), Some(9));
+        assert_eq!(port(&[9, 10, 443]), Some(11));
+        assert_eq!(Network::None.port_without_listener(), None);
+    }
 }

@@ -11,10 +11,12 @@ use navigator_isolation::SyntheticFile;
 const OWN: &str = "/etc/navigator-tls/ca.pem";
 /// The system's authorities and the sandbox's own.
 const BUNDLE: &str = "/etc/navigator-tls/ca-bundle.pem";
+/// Settings for `wget`, which has no variable for authorities but one for a file of settings.
+const WGETRC: &str = "/etc/navigator-tls/wgetrc";
 /// Variables that add an authority to those a program has.
 const ADDING: [&str; 1] = ["NODE_EXTRA_CA_CERTS"];
 /// Variables that name all authorities a program trusts.
-const REPLACING: [&str; 8] = [
+const REPLACING: [&str; 9] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -23,6 +25,7 @@ const REPLACING: [&str; 8] = [
     "CARGO_HTTP_CAINFO",
     "AWS_CA_BUNDLE",
     "DENO_CERT",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 ];
 
 /// Trust could not be set up.
@@ -50,7 +53,7 @@ impl Trust {
     }
 
     /// The trust files of the sandbox.
-    pub(crate) fn files(&self) -> [SyntheticFile; 2] {
+    pub(crate) fn files(&self) -> [SyntheticFile; 3] {
         let own = self.authority.certificate_pem().into_bytes();
         let mut bundle = system_bundle();
         bundle.push(b'\n');
@@ -58,6 +61,10 @@ impl Trust {
         [
             SyntheticFile { path: OWN.into(), content: own },
             SyntheticFile { path: BUNDLE.into(), content: bundle },
+            SyntheticFile {
+                path: WGETRC.into(),
+                content: format!("ca_certificate = {BUNDLE}\n").into_bytes(),
+            },
         ]
     }
 }
@@ -66,7 +73,8 @@ impl Trust {
 pub(crate) fn variables() -> BTreeMap<String, String> {
     let adding = ADDING.map(|name| (name.to_owned(), OWN.to_owned()));
     let replacing = REPLACING.map(|name| (name.to_owned(), BUNDLE.to_owned()));
-    adding.into_iter().chain(replacing).collect()
+    let wget = [("SYSTEM_WGETRC".to_owned(), WGETRC.to_owned())];
+    adding.into_iter().chain(replacing).chain(wget).collect()
 }
 
 /// The system's authorities as one text. Without any, programs trust the sandbox's own alone.
@@ -93,7 +101,7 @@ mod tests {
     #[test]
     fn the_bundle_holds_the_systems_authorities_and_our_own() {
         let trust = Trust::new("test", &[]).unwrap();
-        let [own, bundle] = trust.files();
+        let [own, bundle, _] = trust.files();
         let count = |file: &SyntheticFile| {
             String::from_utf8_lossy(&file.content).matches("BEGIN CERTIFICATE").count()
         };

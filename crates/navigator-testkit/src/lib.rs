@@ -13,8 +13,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod certificates;
 mod dns;
 mod origin;
+mod web;
 mod world;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,23 @@ pub enum Origin {
         /// Name in the certificate.
         name: String,
     },
+    /// A web server that shows what it was asked: HTTP/1.1, and HTTP/2 with prior knowledge. Its paths are `/mirror`
+    /// (the request as JSON), `/stream?n=` (server-sent events), `/big?n=` (that many bytes), `/trailers`,
+    /// `/slow?ms=`, `/redirect?to=`, `/status/NNN`, `/git/` (the repositories in the directory `git`) and the gRPC
+    /// methods `/test.Echo/Unary`, `/test.Echo/Stream` and `/test.Echo/Chat`. Every WebSocket is an echo. Each
+    /// request is noted as JSON.
+    Web,
+    /// The same inside TLS, with HTTP/2 preferred.
+    WebTls(Certificate),
+    /// Answers the first request of each connection with these bytes, whatever they are, then ends.
+    Raw {
+        /// What is sent.
+        answer: String,
+    },
+    /// Ends each connection in the middle of the TLS handshake.
+    BreaksTls,
+    /// The system's OpenSSH server, with the configuration in the file `sshd_config`.
+    Ssh,
     /// Sends back what it gets; ends its side when the other side is ended.
     Echo,
     /// Reads everything and sends nothing.
@@ -63,6 +82,26 @@ pub enum Origin {
     },
 }
 
+/// How a server proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Certificate {
+    /// By a valid certificate of the test CA.
+    Good {
+        /// Name in the certificate.
+        name: String,
+    },
+    /// By a certificate of the test CA that is valid no more.
+    Expired {
+        /// Name in the certificate.
+        name: String,
+    },
+    /// By a certificate that it issued itself.
+    SelfSigned {
+        /// Name in the certificate.
+        name: String,
+    },
+}
+
 /// Something that the fake internet saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -70,8 +109,16 @@ pub struct Seen {
     pub kind: String,
     /// The address that was reached, or the name that was asked for.
     pub what: String,
-    /// Request line or record type.
+    /// Request line, record type, or the request as JSON.
     pub detail: String,
+}
+
+impl Seen {
+    /// The request that a web server saw: `method`, `target`, `authority`, `version` and `fields`.
+    #[must_use]
+    pub fn web_request(&self) -> Option<serde_json::Value> {
+        (self.kind == "request").then(|| serde_json::from_str(&self.detail).ok()).flatten()
+    }
 }
 
 impl FakeInternet {

@@ -2,70 +2,90 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
-};
-use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::Origin;
+use crate::certificates::TestAuthority;
+use crate::web::{self, WebServer};
 use crate::world::Log;
+use crate::{Certificate, Origin};
 
 /// Connections that may wait to be accepted; the kernel's default upper bound.
 const BACKLOG: i32 = 4096;
 
 /// Starts every server. The test CA's certificate is written to `ca.pem` in `dir`.
 pub(crate) fn serve(origins: &[(SocketAddr, Origin)], dir: &Path, log: &Log) -> Result<()> {
-    let authority = authority()?;
+    let authority = TestAuthority::new()?;
     std::fs::write(dir.join("ca.pem"), authority.pem())?;
+    let mut webs = vec![];
     for (address, origin) in origins {
         let listener =
             TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))?;
         // The standard library asks for 128, which a benchmark fills before a thread can accept.
         rustix::net::listen(&listener, BACKLOG)?;
         let tls = match origin {
-            Origin::Tls { name } => Some(Arc::new(config(&authority, name)?)),
+            Origin::Tls { name } => {
+                let certificate = Certificate::Good { name: name.clone() };
+                Some(Arc::new(authority.config(&certificate, &[])?))
+            }
+            Origin::WebTls(certificate) => {
+                Some(Arc::new(authority.config(certificate, &web::PROTOCOLS)?))
+            }
             _ => None,
         };
-        let (address, origin, log) = (*address, origin.clone(), log.clone());
-        std::thread::Builder::new().name(format!("origin {address}")).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                log.note("connection", &address.to_string(), "");
-                if origin == Origin::Close {
-                    continue;
-                }
-                let (origin, log, tls) = (origin.clone(), log.clone(), tls.clone());
-                let connection = move || {
-                    // A client that breaks off is part of many tests.
-                    let _broken_off = behave(stream, address, &origin, tls, &log);
-                };
-                if std::thread::Builder::new().spawn(connection).is_err() {
-                    return;
-                }
-            }
-        })?;
+        if matches!(origin, Origin::Web | Origin::WebTls(_)) {
+            webs.push(WebServer { address: *address, listener, tls });
+            continue;
+        }
+        let server = Server { address: *address, origin: origin.clone(), tls, dir: dir.into() };
+        let (server, log) = (Arc::new(server), log.clone());
+        std::thread::Builder::new()
+            .name(format!("origin {address}"))
+            .spawn(move || accept(&listener, &server, &log))?;
     }
-    Ok(())
+    if webs.is_empty() { Ok(()) } else { web::serve(webs, dir, log) }
 }
 
-fn behave(
-    mut stream: TcpStream,
+/// A server that is no web server.
+struct Server {
     address: SocketAddr,
-    origin: &Origin,
+    origin: Origin,
     tls: Option<Arc<ServerConfig>>,
-    log: &Log,
-) -> std::io::Result<()> {
+    dir: PathBuf,
+}
+
+fn accept(listener: &TcpListener, server: &Arc<Server>, log: &Log) {
+    for stream in listener.incoming().flatten() {
+        log.note("connection", &server.address.to_string(), "");
+        if server.origin == Origin::Close {
+            continue;
+        }
+        let (server, log) = (server.clone(), log.clone());
+        let connection = move || {
+            // A client that breaks off is part of many tests.
+            let _broken_off = behave(stream, &server, &log);
+        };
+        if std::thread::Builder::new().spawn(connection).is_err() {
+            return;
+        }
+    }
+}
+
+fn behave(mut stream: TcpStream, server: &Server, log: &Log) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    match origin {
+    let address = server.address;
+    match &server.origin {
+        // These are served elsewhere.
+        Origin::Web | Origin::WebTls(_) => Ok(()),
         Origin::Http => http(stream.try_clone()?, stream, address, log),
         Origin::Tls { .. } => {
-            let Some(config) = tls else { return Ok(()) };
+            let Some(config) = server.tls.clone() else { return Ok(()) };
             let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
             let mut tls = StreamOwned::new(connection, stream);
             tls_http(&mut tls, address, log)
@@ -88,6 +108,15 @@ fn behave(
             // Closing with unread input would reset the connection, which is another origin's behaviour.
             std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
         }
+        Origin::Raw { answer } => {
+            let line = request(&mut BufReader::new(stream.try_clone()?))?;
+            log.note("request", &address.to_string(), &line.unwrap_or_default());
+            stream.write_all(answer.as_bytes())?;
+            stream.shutdown(Shutdown::Write)?;
+            std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
+        }
+        Origin::BreaksTls => stream.read(&mut [0; 64]).map(drop),
+        Origin::Ssh => ssh(stream, &server.dir),
         Origin::Slow { pause_ms } => {
             for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow" {
                 std::thread::sleep(Duration::from_millis(*pause_ms));
@@ -96,6 +125,18 @@ fn behave(
             Ok(())
         }
     }
+}
+
+/// The system's own server, which takes a connection as its standard input and output.
+fn ssh(stream: TcpStream, dir: &Path) -> std::io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        // The server keeps its unprivileged half there and does not make it.
+        std::fs::create_dir_all("/run/sshd")?;
+    }
+    let mut server = Command::new("/usr/sbin/sshd");
+    server.arg("-i").arg("-f").arg(dir.join("sshd_config"));
+    let output = OwnedFd::from(stream.try_clone()?);
+    server.stdin(OwnedFd::from(stream)).stdout(output).status().map(drop)
 }
 
 /// Reads a request's head, without its body, and returns its first line; `None` at the end.
@@ -153,29 +194,4 @@ fn tls_http(
     stream.write_all(response(&line).as_bytes())?;
     stream.conn.send_close_notify();
     stream.flush()
-}
-
-fn authority() -> Result<CertifiedIssuer<'static, KeyPair>> {
-    let mut params = CertificateParams::new(vec![])?;
-    // A leaf whose issuer has the same name as itself would count as self-signed.
-    params.distinguished_name.push(DnType::CommonName, "fake internet test CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
-}
-
-fn config(authority: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Result<ServerConfig> {
-    let mut params = CertificateParams::new(vec![name.to_owned()])?;
-    params.use_authority_key_identifier_extension = true;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, authority)?;
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)?;
-    Ok(config)
 }

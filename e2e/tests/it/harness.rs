@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use navigator_testkit::{FakeInternet, Seen};
 use tempfile::TempDir;
 
 /// The ordinary user that tests become when they start as root.
@@ -94,7 +95,7 @@ impl Case {
     }
 
     /// A program, as the user of this case.
-    fn as_user(&self, program: &Path) -> Command {
+    pub(crate) fn as_user(&self, program: &Path) -> Command {
         let mut command = if self.who == Who::Ordinary && id("-u", None) == Some(0) {
             let mut command = Command::new("setpriv");
             let number = |what| id(what, Some(ORDINARY_USER)).unwrap().to_string();
@@ -109,15 +110,20 @@ impl Case {
     }
 
     /// `navigator` with arguments inside a fake internet, as the user of this case.
-    pub(crate) fn inside(
-        &self,
-        internet: &navigator_testkit::FakeInternet,
-        dir: &Path,
-        args: &[&str],
-    ) -> Output {
+    pub(crate) fn inside(&self, internet: &FakeInternet, dir: &Path, args: &[&str]) -> Output {
         let mut program = Command::new(self.path("navigator"));
         program.args(args);
-        let mut launcher = internet.launcher(dir, &program).unwrap();
+        self.in_internet(internet, dir, &program)
+    }
+
+    /// A program inside a fake internet, as the user of this case.
+    pub(crate) fn in_internet(
+        &self,
+        internet: &FakeInternet,
+        dir: &Path,
+        program: &Command,
+    ) -> Output {
+        let mut launcher = internet.launcher(dir, program).unwrap();
         let binary = self.path("fake-internet");
         if !binary.exists() {
             std::fs::copy(launcher.get_program(), &binary).unwrap();
@@ -126,6 +132,62 @@ impl Case {
         let words: Vec<_> = launcher.get_args().map(ToOwned::to_owned).collect();
         launcher = self.as_user(&binary);
         launcher.args(words).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The virtual environment with the Python clients, where the user of this case can read it.
+    fn clients(&self) -> PathBuf {
+        let own = std::env::current_exe().unwrap();
+        let installed = own.ancestors().nth(3).unwrap().join("clients");
+        let wanted = include_str!("../../requirements.txt");
+        let found = std::fs::read_to_string(installed.join("requirements.txt")).unwrap_or_default();
+        assert_eq!(
+            found, wanted,
+            "other clients are installed; run the tests by `cargo xtask test`"
+        );
+        let here = self.path("clients");
+        if !here.exists() {
+            // The target directory may be in a home that others cannot enter.
+            copy(&installed, &here);
+        }
+        here
+    }
+
+    /// Mounts of the Python clients and of the programs of `attacks/`.
+    pub(crate) fn client_mounts(&self) -> [String; 2] {
+        let programs = self.path("programs");
+        if !programs.exists() {
+            copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("attacks"), &programs);
+        }
+        [
+            format!("{}:/sandbox/clients:ro", self.clients().display()),
+            format!("{}:/sandbox/programs:ro", programs.display()),
+        ]
+    }
+
+    /// Runs a command in a sandbox with the Python clients at `/sandbox/clients` and the programs of `attacks/` at
+    /// `/sandbox/programs`, inside a fake internet whose authority is trusted, and returns what it saw.
+    pub(crate) fn client(
+        &self,
+        internet: &FakeInternet,
+        options: &[&str],
+        command: &[&str],
+    ) -> (Output, Vec<Seen>) {
+        let dir = self.path("internet");
+        if !dir.exists() {
+            self.directory("internet");
+        }
+        let (audit, authority) = (self.path("audit.jsonl"), dir.join("ca.pem"));
+        let mut mounts = self.client_mounts().to_vec();
+        mounts.push(format!("{}:/sandbox/internet:ro", dir.display()));
+        let mut args = vec!["run", "-q", "--audit", audit.to_str().unwrap()];
+        args.extend(["--upstream-ca", authority.to_str().unwrap(), "--workdir", "/sandbox"]);
+        args.extend(mounts.iter().flat_map(|mount| ["--mount", mount]));
+        args.extend(options);
+        args.push("--");
+        args.extend(command);
+        let output = self.inside(internet, &dir, &args);
+        let text = std::fs::read_to_string(dir.join("seen.jsonl")).unwrap_or_default();
+        (output, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
     /// `navigator run` with options, then the command.
@@ -186,6 +248,15 @@ impl Case {
              read_write: [/sandbox, /tmp, /dev/null]\n{network}"
         );
         self.file("policy.yaml", &text).to_str().unwrap().to_owned()
+    }
+}
+
+/// Copies a directory by links where that is possible.
+fn copy(from: &Path, to: &Path) {
+    let copied = |how| Command::new("cp").arg(how).args([from, to]).output().unwrap();
+    if !copied("-alT").status.success() {
+        let second = copied("-aT");
+        assert!(second.status.success(), "{}", stderr(&second));
     }
 }
 

@@ -12,6 +12,9 @@ use super::error::IdentityError;
 use super::procfs::{ListError, Proc, descriptor_link, each_number};
 use crate::limits::{MAX_DESCRIPTORS, MAX_HOLDERS, MAX_PROCESSES};
 
+/// The first process of a sandbox is ours and gives its connections to nobody.
+const INIT: u32 = 1;
+
 /// The processes that hold the socket with this inode, by pid inside the sandbox.
 pub(super) fn of(proc: &Proc, inode: u64) -> Result<Vec<u32>, IdentityError> {
     let mut search = Search { wanted: format!("socket:[{inode}]"), descriptors: 0 };
@@ -83,6 +86,7 @@ impl Search {
     }
 
     fn table(&mut self, pid: u32, table: BorrowedFd<'_>) -> Result<bool, IdentityError> {
+        let fail = |source| IdentityError::Process { pid, what: "fd", source };
         let mut found = false;
         let mut buffer = [MaybeUninit::<u8>::uninit(); 64];
         let listed = each_number(table, |descriptor| {
@@ -91,12 +95,16 @@ impl Search {
                 return Err(IdentityError::TooMany { what: "descriptors", limit: MAX_DESCRIPTORS });
             }
             if !found {
-                let link = descriptor_link(table, descriptor, &mut buffer);
-                found = link.is_ok_and(|link| link == self.wanted.as_bytes());
+                found = match descriptor_link(table, descriptor, &mut buffer) {
+                    Ok(link) => link == self.wanted.as_bytes(),
+                    Err(source) if is_gone(source) || pid == INIT => false,
+                    // A process can forbid it at any moment; what it holds then is not known.
+                    Err(source) => return Err(fail(source)),
+                };
             }
             Ok(())
         });
-        finish(listed, |source| IdentityError::Process { pid, what: "fd", source })?;
+        finish(listed, fail)?;
         Ok(found)
     }
 }

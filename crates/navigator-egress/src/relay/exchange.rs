@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::reading::{Forwarded, default_port};
-use super::upstreams::Key;
+use super::upstreams::{Key, Versions};
 use crate::authorise::{Right, Wire};
 use crate::context::EgressContext;
 use crate::dial;
@@ -39,14 +39,6 @@ enum Opened {
     Http2(http2::SendRequest<Incoming>),
 }
 
-/// Which versions may be spoken to a server.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Versions {
-    Http1,
-    Http2,
-    Either,
-}
-
 /// A request that got no response.
 enum Unsent {
     /// No byte of it was sent, so it can be sent elsewhere.
@@ -65,7 +57,8 @@ impl Origin<'_> {
     ) -> Result<Response<Incoming>, UpstreamFailure> {
         let versions = self.versions(asked, client);
         let upstreams = &self.context.upstreams;
-        let key = Key { host: self.right.host.clone(), port: self.right.port, wire: self.wire };
+        let (host, port) = (self.right.host.clone(), self.right.port);
+        let key = Key { host, port, wire: self.wire, versions };
         if versions != Versions::Http1
             && let Some(mut shared) = upstreams.shared(&key, self.right)
         {

@@ -19,6 +19,16 @@ pub(super) struct Key {
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) wire: Wire,
+    /// A server that was offered HTTP/1.1 alone may well know HTTP/2, which a gRPC call needs.
+    pub(super) versions: Versions,
+}
+
+/// Which versions may be spoken to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Versions {
+    Http1,
+    Http2,
+    Either,
 }
 
 struct Idle {

@@ -1,5 +1,7 @@
 //! The fake internet itself: real clients in it see what was described, and nothing else.
 
+mod web;
+
 use std::process::Command;
 
 use navigator_testkit::{FakeInternet, Origin};
