@@ -32,10 +32,11 @@ pub fn run() -> Result<()> {
     if is_root()? {
         ordinary_user()?;
     }
-    clients::install()?;
+    let python = clients::install()?;
     shell::cargo("build --workspace --bins")?;
     let mut tests = Command::new(env!("CARGO"));
-    shell::run(tests.args(["nextest", "run", "--workspace"]).env("INSTA_UPDATE", "no"))
+    tests.args(["nextest", "run", "--workspace"]);
+    shell::run(tests.env("INSTA_UPDATE", "no").env("NAVIGATOR_TEST_PYTHON", python))
 }
 
 fn install() -> Result<()> {

@@ -109,6 +109,14 @@ impl Case {
         command
     }
 
+    /// `navigator` with arguments, started by another program, as the user of this case.
+    pub(crate) fn launched(&self, launcher: &[String], args: &[&str]) -> Output {
+        let (program, words) = launcher.split_first().unwrap();
+        let mut command = self.as_user(Path::new(program));
+        command.args(words).arg(self.path("navigator")).args(args);
+        command.stdin(Stdio::null()).current_dir(self.dir.path()).output().unwrap()
+    }
+
     /// `navigator` with arguments inside a fake internet, as the user of this case.
     pub(crate) fn inside(&self, internet: &FakeInternet, dir: &Path, args: &[&str]) -> Output {
         let mut program = Command::new(self.path("navigator"));

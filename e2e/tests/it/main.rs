@@ -10,6 +10,7 @@ mod harness;
 mod identity;
 mod inspected;
 mod internet;
+mod kernels;
 mod learn;
 mod live;
 mod network;
