@@ -28,8 +28,21 @@ pub struct Waiting {
 pub enum Call {
     /// `connect(2)` of this descriptor.
     Connect(i32),
-    /// `execve(2)`: the process becomes another program.
-    Exec,
+    /// `execve(2)` of this file: the process becomes another program.
+    Exec(Named),
+    /// A call that opens this file; in a learning run only.
+    Open(Named),
+    /// A call that asks about this file; in a learning run only.
+    Look(Named),
+}
+
+/// A file as the arguments of a call name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// The descriptor of the directory that a relative path begins at; `None` for the working directory.
+    pub directory: Option<i32>,
+    /// Where the path is in the caller's memory.
+    pub pointer: u64,
 }
 
 /// Where the threads of a sandbox wait in these calls: readable while one does.
@@ -66,6 +79,9 @@ pub(crate) async fn serve(gate: Arc<dyn ConnectGate>, judge: Arc<Judge>) -> io::
         while let Some(waiting) = gate.next()? {
             // However many wait, connections are served in between.
             tokio::task::consume_budget().await;
+            if let Some(learning) = &judge.context().learning {
+                judge.identifier().observe(learning, &waiting);
+            }
             if !judge.identifier().look(&*gate, &waiting)? {
                 let (gate, judge) = (gate.clone(), judge.clone());
                 // A program that is new must be read first; others need not wait for it.

@@ -10,6 +10,7 @@ mod connectors;
 mod elf;
 mod error;
 mod executable;
+mod files;
 mod holders;
 mod look;
 mod mappings;

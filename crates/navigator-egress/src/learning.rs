@@ -1,13 +1,13 @@
 //! A run that is watched instead of judged: what no policy names is let through, looked at where it can be, and
 //! noted. What must never be reached stays refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use navigator_policy::{Host, Observation, RequestKind, Seen};
 
 use crate::authorise::{Right, Wire};
-use crate::limits::{MAX_LEARNED, MAX_LEARNED_REQUESTS};
+use crate::limits::{MAX_LEARNED, MAX_LEARNED_FILES, MAX_LEARNED_REQUESTS};
 
 /// What was seen, by program and destination.
 #[derive(Debug, Default)]
@@ -22,6 +22,12 @@ struct Table {
     /// Destinations whose clients do not let themselves be looked at.
     opaque: BTreeSet<(String, u16)>,
     forgotten: u64,
+    /// Real paths of the files that programs used, and of the links that led to them.
+    files: BTreeSet<String>,
+    /// Names that were followed already, and whether to open what they lead to.
+    names: HashSet<(String, bool)>,
+    /// Programs whose own files are known: process, its start, its stack.
+    images: HashSet<(u32, u64, u64)>,
 }
 
 impl Learning {
@@ -35,6 +41,32 @@ impl Learning {
             seen: seen.clone(),
         });
         (all.collect(), table.forgotten)
+    }
+
+    /// The files that were used, outside of what every sandbox has of its own.
+    pub fn files(&self) -> BTreeSet<String> {
+        self.lock().files.clone()
+    }
+
+    /// Whether a name was not followed before.
+    pub(crate) fn is_new_name(&self, name: &str, opens: bool) -> bool {
+        let mut table = self.lock();
+        table.names.len() < MAX_LEARNED_FILES && table.names.insert((name.to_owned(), opens))
+    }
+
+    /// Whether a program was not looked at before.
+    pub(crate) fn is_new_image(&self, image: (u32, u64, u64)) -> bool {
+        let mut table = self.lock();
+        table.images.len() < MAX_LEARNED_FILES && table.images.insert(image)
+    }
+
+    pub(crate) fn note_file(&self, path: String) {
+        let mut table = self.lock();
+        if table.files.len() < MAX_LEARNED_FILES {
+            table.files.insert(path);
+        } else {
+            table.forgotten += 1;
+        }
     }
 
     pub(crate) fn is_opaque(&self, host: &Host, port: u16) -> bool {

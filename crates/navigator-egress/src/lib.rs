@@ -35,7 +35,7 @@ pub mod ways;
 
 pub use audit::{AuditDecision, AuditProgram, AuditRecord, AuditRequest, AuditSink};
 pub use context::{EgressContext, EgressSettings, SandboxLabel};
-pub use gate::{Call, ConnectGate, Waiting};
+pub use gate::{Call, ConnectGate, Named, Waiting};
 pub use intent::{Adapter, EgressIntent};
 pub use resolve::{Resolve, ResolveError, SystemResolver};
 pub use serve::{ServeError, serve};

@@ -88,6 +88,8 @@ pub const UPSTREAM_IDLE: Duration = Duration::from_secs(50);
 pub const MAX_LEARNED: usize = 4_096;
 /// See [`MAX_LEARNED`].
 pub const MAX_LEARNED_REQUESTS: usize = 4_096;
+/// Files that a learning run notes (about 200 bytes each): several large programs use tens of thousands.
+pub const MAX_LEARNED_FILES: usize = 65_536;
 /// How long a learning run waits for a client to speak first; servers speak first in many protocols without HTTP.
 pub const LEARNING_PATIENCE: Duration = Duration::from_millis(300);
 /// Longest text frame of a WebSocket.

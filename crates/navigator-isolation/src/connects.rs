@@ -2,8 +2,9 @@
 //! the caller.
 //!
 //! A program that connects and at once becomes another one leaves nothing in `/proc` to tell it by, and neither does
-//! one that forks and becomes another one leave anything in its child. So both are looked at while they cannot go on. The filter is loaded into init, and every process inherits it. Whatever another
-//! filter refuses stays refused: a refusal outranks a notification (seccomp(2)).
+//! one that forks and becomes another one leave anything in its child. So both are looked at while they cannot go on.
+//! The filter is loaded into init, and every process inherits it. Whatever another filter refuses stays refused: a
+//! refusal outranks a notification (seccomp(2)). A run that is watched waits in calls that name files, too.
 //!
 //! Source: seccomp_unotify(2).
 
@@ -12,6 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::spec::Observe;
 use crate::sys;
 
 /// The supervisor's side of the filter.
@@ -34,26 +36,88 @@ pub struct Waiting {
 pub enum Call {
     /// `connect(2)` of this descriptor.
     Connect(i32),
-    /// `execve(2)` or `execveat(2)`.
-    Exec,
+    /// `execve(2)` or `execveat(2)` of this file.
+    Exec(Named),
+    /// A call that opens this file; [`Observe::Files`] only.
+    Open(Named),
+    /// A call that asks about this file; [`Observe::Files`] only.
+    Look(Named),
+}
+
+/// A file as the arguments of a call name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The descriptor of the directory that a relative path begins at; `None` for the working directory.
+    pub directory: Option<i32>,
+    /// Where the path is in the caller's memory.
+    pub pointer: u64,
+}
+
+/// Where a call has what it names.
+#[derive(Clone, Copy)]
+enum Arguments {
+    Path,
+    DirectoryAndPath,
+}
+
+/// Calls that open a file.
+const OPENING: &[(libc::c_long, Arguments)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, Arguments::Path),
+    (libc::SYS_openat, Arguments::DirectoryAndPath),
+    (libc::SYS_openat2, Arguments::DirectoryAndPath),
+];
+/// Calls that ask about a file.
+const LOOKING: &[(libc::c_long, Arguments)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_stat, Arguments::Path),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_lstat, Arguments::Path),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_access, Arguments::Path),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_readlink, Arguments::Path),
+    (libc::SYS_newfstatat, Arguments::DirectoryAndPath),
+    (libc::SYS_statx, Arguments::DirectoryAndPath),
+    (libc::SYS_faccessat, Arguments::DirectoryAndPath),
+    (libc::SYS_faccessat2, Arguments::DirectoryAndPath),
+    (libc::SYS_readlinkat, Arguments::DirectoryAndPath),
+    (libc::SYS_chdir, Arguments::Path),
+];
+
+impl Named {
+    fn read(arguments: Arguments, values: &[u64; 6]) -> Self {
+        match arguments {
+            Arguments::Path => Self { directory: None, pointer: values[0] },
+            Arguments::DirectoryAndPath => {
+                let directory = values[0] as i32;
+                let directory = (directory != libc::AT_FDCWD).then_some(directory);
+                Self { directory, pointer: values[1] }
+            }
+        }
+    }
 }
 
 /// Loads the filter into this process and into all that it will fork.
-pub(crate) fn install() -> io::Result<OwnedFd> {
+pub(crate) fn install(observe: Observe) -> io::Result<OwnedFd> {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let equals = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let answer = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     // The architecture is not looked at: calls of another one end the process by the other filters.
-    let mut steps = [
-        // Offset 0 of struct seccomp_data is the call's number.
-        step(load, 0, 0, 0),
-        step(equals, 2, 0, libc::SYS_connect as u32),
-        step(equals, 1, 0, libc::SYS_execve as u32),
-        step(equals, 0, 1, libc::SYS_execveat as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    let mut calls = vec![libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat];
+    if observe == Observe::Files {
+        calls.extend(OPENING.iter().chain(LOOKING).map(|(call, _)| call));
+    }
+    // Offset 0 of struct seccomp_data is the call's number.
+    let mut steps = vec![step(load, 0, 0, 0)];
+    for (place, call) in calls.iter().enumerate() {
+        // Over the rest of the list and the answer that lets pass.
+        let waits = u8::try_from(calls.len() - place).map_err(io::Error::other)?;
+        steps.push(step(equals, waits, 0, *call as u32));
+    }
+    steps.push(step(answer, 0, 0, libc::SECCOMP_RET_ALLOW));
+    steps.push(step(answer, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
     let program =
         libc::sock_fprog { len: steps.len() as libc::c_ushort, filter: steps.as_mut_ptr() };
     // Signals that a program handles must not restart its connect while it is examined; Linux 5.19 has that.
@@ -113,9 +177,19 @@ impl Connects {
         // SAFETY: the structure is plain integers, for which all zeroes is a valid value, and wanted by the kernel.
         let mut notice: libc::seccomp_notif = unsafe { std::mem::zeroed() };
         self.request(libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notice)?;
-        let call = match libc::c_long::from(notice.data.nr) {
-            libc::SYS_connect => Call::Connect(notice.data.args[0] as i32),
-            _ => Call::Exec,
+        let (number, values) = (libc::c_long::from(notice.data.nr), &notice.data.args);
+        let named = |list: &[(libc::c_long, Arguments)]| {
+            let (_, arguments) = list.iter().find(|(call, _)| *call == number)?;
+            Some(Named::read(*arguments, values))
+        };
+        let call = match number {
+            libc::SYS_connect => Call::Connect(values[0] as i32),
+            libc::SYS_execve => Call::Exec(Named::read(Arguments::Path, values)),
+            _ => match (named(OPENING), named(LOOKING)) {
+                (Some(file), _) => Call::Open(file),
+                (None, Some(file)) => Call::Look(file),
+                (None, None) => Call::Exec(Named::read(Arguments::DirectoryAndPath, values)),
+            },
         };
         Ok(Waiting { id: notice.id, thread: notice.pid, call })
     }
@@ -170,7 +244,7 @@ mod tests {
         let (send, receive) = channel();
         let thread = thread::spawn(move || {
             rustix::thread::set_no_new_privs(true).unwrap();
-            send.send(install().unwrap()).unwrap();
+            send.send(install(Observe::Nothing).unwrap()).unwrap();
             body()
         });
         (Connects::new(receive.recv().unwrap()), thread)
@@ -204,7 +278,7 @@ mod tests {
     fn an_exec_waits_and_a_thread_that_was_ended_waits_no_more() {
         let (connects, thread) = filtered(|| Command::new("/bin/true").status());
         let waiting = next(&connects);
-        assert_eq!(waiting.call, Call::Exec);
+        assert!(matches!(waiting.call, Call::Exec(_)));
         let pid = rustix::process::Pid::from_raw(waiting.thread as i32).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         while connects.waits(waiting.id) {

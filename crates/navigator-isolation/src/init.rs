@@ -105,17 +105,10 @@ fn set_up(
 ) -> Result<Ready, String> {
     take_ids(spec, ids).map_err(step("take the sandbox's ids"))?;
     rustix::system::sethostname(spec.name.as_bytes()).map_err(step("set the host name"))?;
-    let ways = match &spec.network {
+    let mut ways = match &spec.network {
         Network::None => vec![],
-        Network::Captured { ports } => {
-            let mut ways = network::capture(ports).map_err(say)?;
-            let connects = connects::install()
-                .map_err(step("make connects wait for a look at their program"))?;
-            ways.push((WayKind::Connects, connects));
-            ways
-        }
+        Network::Captured { ports } => network::capture(ports).map_err(say)?,
     };
-    send_ways(channel, ways).map_err(step("hand out the sandbox's sockets"))?;
     let owner = (spec.user.uid, spec.user.gid);
     let grants = mounts::enter(spec, owner, binds).map_err(say)?;
     let mut skipped = grants.skipped;
@@ -124,7 +117,16 @@ fn set_up(
     let filters = Filters::new(&spec.network).map_err(say)?;
     let signals = sys::child_signals().map_err(step("watch for ended processes"))?;
     let enforced = domain.for_process().map_err(step("copy the Landlock rules"))?.is_some();
-    announce(channel, layers(landlock, ids), skipped).map_err(step("report that it is ready"))?;
+    let places = open_places().map_err(step("open its own /proc and /"))?;
+    if matches!(spec.network, Network::Captured { .. }) {
+        // From here on nothing may name a file before the supervisor listens, and it does once it is told.
+        let connects = connects::install(spec.observe)
+            .map_err(step("make connects wait for a look at their program"))?;
+        ways.push((WayKind::Connects, connects));
+    }
+    send_ways(channel, ways).map_err(step("hand out the sandbox's sockets"))?;
+    announce(channel, layers(landlock, ids), skipped, &places)
+        .map_err(step("report that it is ready"))?;
     Ok(Ready { domain, filters, signals, landlock: enforced })
 }
 
@@ -161,15 +163,20 @@ fn send_ways(channel: &Channel, ways: Vec<(WayKind, OwnedFd)>) -> io::Result<()>
     Ok(())
 }
 
+/// The sandbox's `/proc` and root, by which it is examined.
+fn open_places() -> io::Result<[OwnedFd; 2]> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
+    Ok([proc, rustix::fs::open("/", flags, Mode::empty())?])
+}
+
 fn announce(
     channel: &Channel,
     layers: Vec<LayerStatus>,
     skipped: Vec<SkippedPath>,
+    places: &[OwnedFd; 2],
 ) -> io::Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
-    let root = rustix::fs::open("/", flags, Mode::empty())?;
-    channel.send(&Report::Ready { layers, skipped }, &[proc.as_fd(), root.as_fd()])
+    channel.send(&Report::Ready { layers, skipped }, &places.each_ref().map(AsFd::as_fd))
 }
 
 fn layers(landlock: LayerStatus, ids: IdMap) -> Vec<LayerStatus> {

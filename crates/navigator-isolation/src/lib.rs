@@ -25,10 +25,11 @@ mod sys;
 
 pub use binds::BindError;
 pub use channel::{ExitStatus, Stage, WayKind};
-pub use connects::{Call, Connects, Waiting};
+pub use connects::{Call, Connects, Named, Waiting};
+pub use mounts::is_synthetic;
 pub use sandbox::{Event, LaunchError, Opened, Sandbox, StartError, Starting, launch};
 pub use spec::{
-    Access, Bind, LayerStatus, Network, ProcessSpec, Requirement, RootView, SandboxSpec,
+    Access, Bind, LayerStatus, Network, Observe, ProcessSpec, Requirement, RootView, SandboxSpec,
     SkippedPath, Stdio, SyntheticFile, TerminalSize, User,
 };
 pub use sys::landlock_abi;

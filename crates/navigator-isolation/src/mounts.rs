@@ -18,6 +18,7 @@ use rustix::mount::{
 
 use crate::spec::{Access, SandboxSpec, SkippedPath};
 use crate::sys::{self, Depth};
+pub use etc::is_synthetic;
 use tree::Tree;
 use view::View;
 

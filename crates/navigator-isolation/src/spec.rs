@@ -22,6 +22,8 @@ pub struct SandboxSpec {
     pub user: User,
     /// Whether IP sockets exist and where they lead.
     pub network: Network,
+    /// What the supervisor is told of while processes wait; with a captured network only.
+    pub observe: Observe,
     /// What happens when this kernel cannot enforce Landlock rules.
     pub landlock: Requirement,
     /// Files made for this sandbox, readable and not writable.
@@ -101,6 +103,15 @@ impl Network {
             }
         }
     }
+}
+
+/// What the supervisor is told of besides connections and programs that are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observe {
+    /// Nothing.
+    Nothing,
+    /// Every file that is opened or asked about. Each such call waits for the supervisor.
+    Files,
 }
 
 /// Whether a restriction that this kernel lacks stops the sandbox.

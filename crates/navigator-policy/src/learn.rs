@@ -1,5 +1,7 @@
 //! From what programs did to the smallest policy that allows it again.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::Destination;

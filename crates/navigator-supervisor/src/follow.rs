@@ -1,7 +1,9 @@
 //! Follows a command in a sandbox until it ends: signals, terminal, time limit, exit.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +48,8 @@ pub struct Outcome {
     pub denials: Vec<DistinctDenial>,
     /// What a learning run saw.
     pub observations: Vec<Observation>,
+    /// Files that it used, of those the policy grants.
+    pub files: BTreeSet<String>,
     /// Things it saw and had no room to note.
     pub unnoted: u64,
     /// Audit records that could not be written.
@@ -97,6 +101,8 @@ impl Started {
         let mut outcome = finish(&audit, id, name, verdict)?;
         if let Some(learning) = learning {
             (outcome.observations, outcome.unnoted) = learning.observations();
+            outcome.files = learning.files();
+            outcome.files.retain(|file| !navigator_isolation::is_synthetic(Path::new(file)));
         }
         Ok(outcome)
     }
@@ -127,7 +133,14 @@ fn finish(
         lost,
     }));
     let (denials, lost_records) = (audit.denials(), audit.lost());
-    Ok(Outcome { verdict: verdict?, denials, observations: vec![], unnoted: 0, lost_records })
+    Ok(Outcome {
+        verdict: verdict?,
+        denials,
+        observations: vec![],
+        files: BTreeSet::new(),
+        unnoted: 0,
+        lost_records,
+    })
 }
 
 impl std::fmt::Display for Verdict {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use navigator_egress::{Call, ConnectGate, Waiting};
+use navigator_egress::{Call, ConnectGate, Named, Waiting};
 use navigator_isolation::Connects;
 
 /// Gives the egress what the sandbox's filter tells.
@@ -24,7 +24,9 @@ impl ConnectGate for Gate {
             thread,
             call: match call {
                 navigator_isolation::Call::Connect(descriptor) => Call::Connect(descriptor),
-                navigator_isolation::Call::Exec => Call::Exec,
+                navigator_isolation::Call::Exec(file) => Call::Exec(named(file)),
+                navigator_isolation::Call::Open(file) => Call::Open(named(file)),
+                navigator_isolation::Call::Look(file) => Call::Look(named(file)),
             },
         }))
     }
@@ -36,4 +38,8 @@ impl ConnectGate for Gate {
     fn proceed(&self, waiting: &Waiting) -> io::Result<()> {
         self.0.proceed(waiting.id)
     }
+}
+
+fn named(navigator_isolation::Named { directory, pointer }: navigator_isolation::Named) -> Named {
+    Named { directory, pointer }
 }

@@ -4,13 +4,13 @@
 use std::path::{Component, Path, PathBuf};
 
 use navigator_isolation::{
-    Access, Bind, Network, ProcessSpec, Requirement, SandboxSpec, Stdio, SyntheticFile,
+    Access, Bind, Network, Observe, ProcessSpec, Requirement, SandboxSpec, Stdio, SyntheticFile,
     TerminalSize,
 };
 use navigator_policy::{Compatibility, CompiledPolicy, NetworkMode};
 
 use crate::environment;
-use crate::request::Request;
+use crate::request::{Judging, Request};
 use crate::users::{self, UserError};
 
 /// TCP ports that are captured whatever the policy names, so that a refusal is immediate and recorded.
@@ -129,6 +129,10 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
         read_write,
         binds,
         network: network(request),
+        observe: match request.judging {
+            Judging::Enforce => Observe::Nothing,
+            Judging::Learn => Observe::Files,
+        },
         landlock: match policy.landlock.compatibility {
             Compatibility::HardRequirement => Requirement::Hard,
             Compatibility::BestEffort => Requirement::BestEffort,

@@ -57,6 +57,14 @@ fn the_same_run_passes_under_the_learned_policy_and_another_does_not() {
         assert!(!policy.contains('*') && !policy.contains("private"), "{policy}");
         assert!(!policy.contains("secret"), "{policy}");
 
+        // Of the files only those that were used: neither the whole of a directory, nor what lies beside them.
+        assert!(
+            !policy.lines().any(|line| ["  - /usr", "  - /usr/bin"].contains(&line)),
+            "{policy}"
+        );
+        let beside = run(case, &["--policy", out], "open('/usr/bin/env')");
+        assert!(stderr(&beside).contains("FileNotFoundError"), "{}\n{policy}", stderr(&beside));
+
         let again = run(case, &["--policy", out], PROGRAM);
         assert_eq!(stdout(&again), SEEN, "{}\n{policy}", stderr(&again));
 

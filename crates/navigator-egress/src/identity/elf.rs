@@ -34,12 +34,14 @@ const NEEDED: [&[u8]; 10] = [
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
+const PT_INTERP: u32 = 3;
 const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
 const SEGMENT: usize = 56;
 /// Real programs have about a dozen segments, a few dozen dynamic entries, and at most some megabytes of names.
 const MAX_SEGMENTS: usize = 128;
 const MAX_DYNAMIC: u64 = 64 * 1024;
+const MAX_LINKER: u64 = 4096;
 const MAX_NAMES: u64 = 32 * 1024 * 1024;
 
 /// Whether this is a 64-bit program that loads modules. What cannot be read is none.
@@ -51,8 +53,17 @@ pub(super) fn loads_modules(file: &File) -> bool {
     })
 }
 
-/// The dynamic string table.
-fn names(file: &File) -> Option<Vec<u8>> {
+/// The program that the kernel starts first for this one, and that loads its libraries.
+pub(super) fn dynamic_linker(file: &File) -> Option<String> {
+    let table = segments(file)?;
+    let named = table.chunks_exact(SEGMENT).find(|segment| kind(segment) == Some(PT_INTERP))?;
+    let path = read(file, number(named, 8)?, number(named, 32)?.min(MAX_LINKER))?;
+    let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+    String::from_utf8(path.get(..end)?.to_vec()).ok()
+}
+
+/// The table of segments.
+fn segments(file: &File) -> Option<Vec<u8>> {
     let header = read(file, 0, 64)?;
     // A 64-bit file in this machine's byte order; every supported machine is little-endian.
     if !header.starts_with(b"\x7fELF\x02\x01") {
@@ -62,7 +73,12 @@ fn names(file: &File) -> Option<Vec<u8>> {
     if count > MAX_SEGMENTS {
         return None;
     }
-    let table = read(file, number(&header, 32)?, (count * SEGMENT) as u64)?;
+    read(file, number(&header, 32)?, (count * SEGMENT) as u64)
+}
+
+/// The dynamic string table.
+fn names(file: &File) -> Option<Vec<u8>> {
+    let table = segments(file)?;
     let segments: Vec<&[u8]> = table.chunks_exact(SEGMENT).collect();
     let dynamic = segments.iter().find(|segment| kind(segment) == Some(PT_DYNAMIC))?;
     let size = number(dynamic, 32)?.min(MAX_DYNAMIC);

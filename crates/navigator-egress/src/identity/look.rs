@@ -21,7 +21,11 @@ impl Identifier {
     pub(crate) fn look(&self, gate: &dyn ConnectGate, waiting: &Waiting) -> io::Result<bool> {
         let descriptor = match waiting.call {
             Call::Connect(descriptor) => descriptor,
-            Call::Exec => {
+            Call::Open(_) | Call::Look(_) => {
+                gate.proceed(waiting)?;
+                return Ok(true);
+            }
+            Call::Exec(_) => {
                 self.look_at_birth(gate, waiting);
                 gate.proceed(waiting)?;
                 return Ok(true);

@@ -16,6 +16,9 @@ use crate::limits::{MAX_CMDLINE, MAX_ENVIRON, MAX_MAPS};
 
 /// "Forked but did not exec", in the flags of `proc_pid_stat(5)`; the same number since Linux 2.6.
 const PF_FORKNOEXEC: u64 = 0x40;
+/// Longest path (`PATH_MAX`), and the size of a page of memory at least.
+const PATH_MAX: usize = 4096;
+const PAGE: usize = 4096;
 /// "Getting shut down", in the same flags.
 const PF_EXITING: u64 = 0x4;
 
@@ -79,6 +82,38 @@ impl Proc {
                 .map_err(|source| IdentityError::Process { pid: thread, what: "fd", source })?;
         let inode = link.strip_prefix(b"socket:[").and_then(|link| link.strip_suffix(b"]"));
         Ok(inode.and_then(|inode| std::str::from_utf8(inode).ok()?.parse().ok()))
+    }
+
+    /// A text in a thread's memory, up to its end or the longest path there is.
+    pub(super) fn text(&self, thread: u32, pointer: u64) -> Result<String, IdentityError> {
+        let fail = |source| IdentityError::Process { pid: thread, what: "mem", source };
+        let memory = self.open_file(thread, "mem").map_err(fail)?;
+        let mut text = Vec::new();
+        while text.len() < PATH_MAX {
+            let at = pointer + text.len() as u64;
+            // Never over the end of a page: the next one may not be there.
+            let rest = PAGE - usize::try_from(at % PAGE as u64).unwrap_or(0);
+            let mut part = [0u8; PAGE];
+            let read = rustix::io::pread(&memory, &mut part[..rest], at).map_err(fail)?;
+            let part = part.get(..read).unwrap_or_default();
+            if let Some(end) = part.iter().position(|byte| *byte == 0) {
+                text.extend_from_slice(&part[..end]);
+                return String::from_utf8(text)
+                    .map_err(|_| IdentityError::Unreadable { pid: thread, what: "mem" });
+            }
+            if part.is_empty() {
+                break;
+            }
+            text.extend_from_slice(part);
+        }
+        Err(IdentityError::Unreadable { pid: thread, what: "mem" })
+    }
+
+    /// Where a link below a thread's directory leads, as the sandbox would say it.
+    pub(super) fn link(&self, thread: u32, name: &str) -> Result<String, IdentityError> {
+        let link = readlinkat(&self.dir, &*path(thread, name), Vec::new())
+            .map_err(|source| IdentityError::Process { pid: thread, what: "a link", source })?;
+        link.into_string().map_err(|_| IdentityError::Unreadable { pid: thread, what: "a link" })
     }
 
     /// What a process has mapped.

@@ -95,6 +95,12 @@ fn overlay(lower: &OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
+/// Whether every sandbox has this file of its own, whatever its policy lists.
+#[must_use]
+pub fn is_synthetic(path: &Path) -> bool {
+    rules().any(|(own, _)| path.starts_with(own))
+}
+
 /// Our files are readable whatever the policy lists: programs need to know who and where they are.
 pub(super) fn rules() -> impl Iterator<Item = (PathBuf, Access)> {
     let own = OWN.iter().map(|name| Path::new("/etc").join(name));

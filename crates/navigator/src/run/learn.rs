@@ -11,8 +11,8 @@ use crate::text_file::{self, WriteError};
 
 /// What is written above a learned policy.
 const HEADER: &str = "\
-# Learned from one run: what its programs reached and asked for, and nothing else. Files are those of the policy that
-# the run had; which of them it used was not observed. Read it before you use it.
+# Learned from one run: the files that its programs used, what they reached and what they asked for, and nothing else.
+# What it may write is what the policy of the run let it write. Read it before you use it.
 ";
 
 /// Makes sure, before anything runs, that there is a place for the result.
@@ -39,6 +39,7 @@ pub(super) fn finish(
     };
     policy.filesystem.read_only.retain(there);
     policy.filesystem.read_write.retain(there);
+    policy.learn_files(&outcome.files);
     policy.learn(&outcome.observations);
     let text = format!("{HEADER}{}", policy.to_yaml());
     if !path.exists() {
@@ -57,6 +58,9 @@ fn summary(path: &Path, policy: &Policy, outcome: &Outcome) -> String {
         count(outcome.observations.len(), "destination of a program", "destinations of programs"),
         neutral(&path.display().to_string()),
     )];
+    let paths = count(policy.filesystem.read_only.len(), "path", "paths");
+    let files = count(outcome.files.len(), "file", "different files");
+    lines.push(format!("  observed {files}, granted by {paths} to read"));
     for seen in &outcome.observations {
         let (program, host) = (neutral(&seen.program), neutral(&seen.host.to_string()));
         lines.push(format!("  {program} → {host}:{}: {}", seen.port, observed(seen)));
