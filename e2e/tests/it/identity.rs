@@ -138,7 +138,9 @@ fn races(case: &Case, times: &str) -> (Value, Vec<Seen>) {
 #[test]
 fn nobody_connects_as_one_program_and_is_taken_for_another() {
     as_everyone(|case| {
-        let (found, seen) = races(case, "100");
+        // A hundred of the likeliest three find what is open; many more are for a long run by hand.
+        let times = std::env::var("NAVIGATOR_RACES").unwrap_or_else(|_| "100".into());
+        let (found, seen) = races(case, &times);
         let stolen: Vec<_> =
             seen.iter().filter(|seen| seen.what.contains("203.0.113.10")).collect();
         assert!(stolen.is_empty(), "as {:?}: {} connections: {found}", case.who, stolen.len());
