@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{Method, Request};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::authorise::{First, Inspection, Judge, Permit, Right, Wire};
 use crate::dial;
 use crate::limits::{
-    CONNECTION_WINDOW, HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_LOCAL_RESETS, MAX_PENDING_RESETS,
-    MAX_STREAMS, MAX_TEXT_FRAME, PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW, TUNNEL_IDLE,
+    CONNECTION_WINDOW, MAX_HEAD, MAX_LOCAL_RESETS, MAX_PENDING_RESETS, MAX_STREAMS, MAX_TEXT_FRAME,
+    PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW, TUNNEL_IDLE,
 };
 use crate::places::Place;
 use crate::refuse::Reason;
@@ -126,16 +126,8 @@ impl Inspected {
     {
         let service =
             service_fn(|request| async { Ok::<_, Infallible>(self.answer(request, wire).await) });
-        let mut builder = http1::Builder::new();
-        builder
-            // A client may close its sending side and still wait for the answer.
-            .half_close(true)
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_DEADLINE)
-            .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS)
-            .auto_date_header(false);
-        builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await
+        let connection = relay::http1_server().serve_connection(TokioIo::new(stream), service);
+        connection.with_upgrades().await
     }
 
     async fn http2<S>(self: Arc<Self>, stream: S, wire: Wire) -> hyper::Result<()>

@@ -17,9 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{Method, Request};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use navigator_policy::{Authority, Host};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -28,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authorise::{Identified, Judge, Permit};
 use crate::intent::{Adapter, ClientSocket, EgressIntent};
-use crate::limits::{HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, MAX_TEXT_FRAME, TUNNEL_IDLE};
+use crate::limits::{HEAD_DEADLINE, MAX_TEXT_FRAME, TUNNEL_IDLE};
 use crate::places::Place;
 use crate::registry::Registration;
-use crate::relay::{Answer, Switching, websocket};
+use crate::relay::{self, Answer, Switching, websocket};
 
 /// One client connection of the proxy.
 struct Client {
@@ -77,16 +76,8 @@ async fn serve_http(client: &Client, stream: TcpStream) -> io::Result<()> {
     let (open, opened) = oneshot::channel();
     let open = Mutex::new(Some(open));
     let service = service_fn(|request| client.answer(request, &open));
-    let mut builder = http1::Builder::new();
-    builder
-        // A client may close its sending side and still wait for the answer.
-        .half_close(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .auto_date_header(false);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection =
+        relay::http1_server().serve_connection(TokioIo::new(stream), service).with_upgrades();
     let Some(served) = client.ended.run_until_cancelled(connection).await else { return Ok(()) };
     served.map_err(io::Error::other)?;
     drop(open);

@@ -18,16 +18,33 @@ use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioTimer;
 use navigator_policy::RequestKind;
 
 use crate::authorise::{Right, Wire};
 use crate::context::EgressContext;
 use crate::head;
+use crate::limits::{HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS};
 use crate::refuse::UpstreamFailure;
 use exchange::Origin;
 
 pub(crate) use upstreams::Upstreams;
+
+/// How HTTP/1.1 is read from a client, whoever it thinks that it speaks to.
+pub(crate) fn http1_server() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // A client may close its sending side and still wait for the answer.
+        .half_close(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .auto_date_header(false);
+    builder
+}
 
 /// What goes back to the client: our own words, or the upstream's stream.
 pub(crate) type Answer = Response<Either<Full<Bytes>, Incoming>>;
