@@ -128,3 +128,41 @@ fn a_change_that_cannot_be_leaves_the_policy_as_it_is() {
         assert_eq!(code(&output), 0);
     });
 }
+
+const INSPECTED: &str = "{ host: a.example.net, port: 80, protocol: rest, access: read-only }";
+
+#[test]
+fn no_request_is_lost_while_revisions_change() {
+    as_everyone(|case| {
+        let program = "\
+            import http.client, threading\n\
+            lost, asked, done = [], [0], threading.Event()\n\
+            def ask():\n\
+            \x20   kept = http.client.HTTPConnection('a.example.net', 80, timeout=10)\n\
+            \x20   while not done.is_set():\n\
+            \x20       try:\n\
+            \x20           kept.request('GET', '/kept'); answer = kept.getresponse(); answer.read()\n\
+            \x20           fresh = urllib.request.urlopen('http://a.example.net/fresh', timeout=10)\n\
+            \x20           asked[0] += 2\n\
+            \x20           if answer.status != 200 or fresh.status != 200: lost.append(answer.status)\n\
+            \x20       except Exception as error: lost.append(repr(error))\n\
+            threads = [threading.Thread(target=ask) for _ in range(4)]\n\
+            for thread in threads: thread.start()\n\
+            step('ready')\n\
+            until('over', lambda: os.path.exists('/sandbox/steps/over'))\n\
+            done.set()\n\
+            for thread in threads: thread.join()\n\
+            print(asked[0] > 20, lost)";
+        let output = changing(case, INSPECTED, program, |steps| {
+            eventually("ready", || steps.join("ready").exists());
+            for number in 1..=8 {
+                let other = format!("{{ host: other{number}.example.net, port: 80 }}");
+                policy(case, &[INSPECTED, &other].join(", "));
+                eventually("it is in force", || case.events("policy").len() == number);
+            }
+            std::fs::write(steps.join("over"), "").unwrap();
+        });
+        assert_eq!(stdout(&output), "True []\n", "{}", stderr(&output));
+        assert!(case.events("policy").iter().all(|event| event["refused"].is_null()));
+    });
+}
