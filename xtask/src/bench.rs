@@ -3,6 +3,7 @@
 //! Rows are interleaved: floor, peer, ours, and again, so that a machine that drifts moves all of them.
 
 mod identity;
+mod inspected;
 mod network;
 mod row;
 mod start;
@@ -15,6 +16,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::shell;
+pub use inspected::inside;
 use row::{Check, Kind, Row, Summary};
 
 /// Runs every row and prints one table.
@@ -26,6 +28,7 @@ pub fn run() -> Result<()> {
     rows.push(decisions(&release, 1_000, Duration::from_micros(2))?);
     rows.extend(identity::rows(&release)?);
     rows.extend(network::rows(&release)?);
+    rows.extend(inspected::rows(&release)?);
     println!("{}", Row::heading());
     for row in &rows {
         println!("{}", row.line());

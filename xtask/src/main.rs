@@ -8,6 +8,8 @@ mod shell;
 mod test;
 mod tidy;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// Developer commands
@@ -27,6 +29,9 @@ enum Command {
     Tidy,
     /// Measure next to the floor, in a release build
     Bench,
+    /// The part of `bench` that runs inside a fake internet
+    #[command(hide = true)]
+    BenchInside { release: PathBuf, dir: PathBuf },
     /// Write the committed manual pages again
     Pages,
 }
@@ -38,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
         Command::Bench => bench::run(),
+        Command::BenchInside { release, dir } => bench::inside(&release, &dir),
         Command::Pages => {
             shell::cargo("run --quiet -p navigator -- man --dir crates/navigator/man")
         }

@@ -46,6 +46,13 @@ pub enum Origin {
         /// Name in the certificate.
         name: String,
     },
+    /// Answers each request with the same short text, keeps connections and notes no request: for measuring.
+    Quick,
+    /// The same inside TLS, with a certificate of the test CA for this name.
+    QuickTls {
+        /// Name in the certificate.
+        name: String,
+    },
     /// A web server that shows what it was asked: HTTP/1.1, and HTTP/2 with prior knowledge. Its paths are `/mirror`
     /// (the request as JSON), `/stream?n=` (server-sent events), `/big?n=` (that many bytes), `/trailers`,
     /// `/slow?ms=`, `/redirect?to=`, `/status/NNN`, `/git/` (the repositories in the directory `git`) and the gRPC

@@ -30,7 +30,7 @@ pub(crate) fn serve(origins: &[(SocketAddr, Origin)], dir: &Path, log: &Log) -> 
         // The standard library asks for 128, which a benchmark fills before a thread can accept.
         rustix::net::listen(&listener, BACKLOG)?;
         let tls = match origin {
-            Origin::Tls { name } => {
+            Origin::Tls { name } | Origin::QuickTls { name } => {
                 let certificate = Certificate::Good { name: name.clone() };
                 Some(Arc::new(authority.config(&certificate, &[])?))
             }
@@ -60,6 +60,17 @@ struct Server {
     dir: PathBuf,
 }
 
+impl Server {
+    fn secured(
+        &self,
+        stream: TcpStream,
+    ) -> std::io::Result<StreamOwned<ServerConnection, TcpStream>> {
+        let config = self.tls.clone().ok_or_else(|| std::io::Error::other("no certificate"))?;
+        let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    }
+}
+
 fn accept(listener: &TcpListener, server: &Arc<Server>, log: &Log) {
     for stream in listener.incoming().flatten() {
         log.note("connection", &server.address.to_string(), "");
@@ -84,12 +95,9 @@ fn behave(mut stream: TcpStream, server: &Server, log: &Log) -> std::io::Result<
         // These are served elsewhere.
         Origin::Web | Origin::WebTls(_) => Ok(()),
         Origin::Http => http(stream.try_clone()?, stream, address, log),
-        Origin::Tls { .. } => {
-            let Some(config) = server.tls.clone() else { return Ok(()) };
-            let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
-            let mut tls = StreamOwned::new(connection, stream);
-            tls_http(&mut tls, address, log)
-        }
+        Origin::Tls { .. } => tls_http(&mut server.secured(stream)?, address, log),
+        Origin::Quick => quick(&mut stream),
+        Origin::QuickTls { .. } => quick(&mut server.secured(stream)?),
         Origin::Echo => {
             let mut back = stream.try_clone()?;
             std::io::copy(&mut stream, &mut back)?;
@@ -180,6 +188,27 @@ fn http(
         writer.write_all(response(&line).as_bytes())?;
     }
     Ok(())
+}
+
+/// Requests without a body, one after the other, each answered at once.
+fn quick(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 36\r\n\r\n\
+        hello world, this is a small answer\n";
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        head.extend_from_slice(&buffer[..read]);
+        if head.ends_with(b"\r\n\r\n") {
+            head.clear();
+            stream.write_all(ANSWER)?;
+            stream.flush()?;
+        }
+    }
 }
 
 /// One request: reader and writer are the same stream there.

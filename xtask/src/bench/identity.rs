@@ -1,4 +1,4 @@
-//! What it costs to identify a caller, alone, next to one `sock_diag` message.
+//! What it costs to identify a caller, alone, next to one `sock_diag` message, and to put a policy into force.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,7 @@ const MANY: usize = 500;
 struct Samples {
     identity: Vec<u64>,
     floor: Vec<u64>,
+    changes: Vec<u64>,
 }
 
 /// Rows with few other processes, with many on the host, and with many in the sandbox.
@@ -47,6 +48,12 @@ pub fn rows(release: &Path) -> Result<Vec<Row>> {
         rows.push(Row::times(format!("one sock_diag message, {name}"), floor, Kind::Floor));
         let name = format!("identity of a caller, warm, {name}");
         rows.push(Row::times(name, identity, Kind::Ours(checks)));
+        if (host, sandbox) == (0, 0) {
+            let changes = summary(&samples.changes);
+            let checks = vec![Check::at_most("max", changes.max, Duration::from_millis(50))];
+            let name = "new revision of the policy → refused by it, in process";
+            rows.push(Row::times(name, changes, Kind::Ours(checks)));
+        }
     }
     Ok(rows)
 }

@@ -2,21 +2,25 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What was measured.
+#[derive(Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
     figures: Figures,
     kind: Kind,
 }
 
+#[derive(Serialize, Deserialize)]
 enum Figures {
     Times(Summary),
-    One { value: f64, unit: &'static str },
+    One { value: f64, unit: String },
 }
 
 /// What a row is there for.
+#[derive(Serialize, Deserialize)]
 pub enum Kind {
     /// What the same costs without Navigator.
     Floor,
@@ -27,6 +31,7 @@ pub enum Kind {
 }
 
 /// One budget and whether it was met.
+#[derive(Serialize, Deserialize)]
 pub struct Check {
     budget: String,
     met: bool,
@@ -56,7 +61,8 @@ impl Row {
     }
 
     /// A row of one figure.
-    pub fn one(name: impl Into<String>, value: f64, unit: &'static str, kind: Kind) -> Self {
+    pub fn one(name: impl Into<String>, value: f64, unit: &str, kind: Kind) -> Self {
+        let unit = unit.to_owned();
         Self { name: name.into(), figures: Figures::One { value, unit }, kind }
     }
 
@@ -108,7 +114,7 @@ impl Row {
 }
 
 /// How samples spread.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Summary {
     pub p50: Duration,
     pub p95: Duration,

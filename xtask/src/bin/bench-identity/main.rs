@@ -1,7 +1,10 @@
 //! What it costs to identify a caller: `bench-identity SAMPLES OTHERS`, as process 1 of a network and pid namespace with
 //! its own `/proc`. Starts OTHERS idle processes and one client, identifies the client over and over, and prints
-//! nanoseconds of each identification and of its floor, one `sock_diag` message, taken in turns.
+//! nanoseconds of each identification and of its floor, one `sock_diag` message, taken in turns; then those of changes of
+//! the policy.
 #![forbid(unsafe_code)]
+
+mod policy;
 
 use std::hint::black_box;
 use std::io::{self, Read};
@@ -51,19 +54,13 @@ fn measure(samples: usize, others: usize) -> io::Result<()> {
     let socket = ClientSocket { client: peer, wanted: connection.local_addr()? };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (identity, floor) = runtime.block_on(sample(&socket, samples))?;
-    println!("{{\"identity\": {identity:?}, \"floor\": {floor:?}}}");
+    let changes = runtime.block_on(policy::changes(&socket, identifier()?, samples))?;
+    println!("{{\"identity\": {identity:?}, \"floor\": {floor:?}, \"changes\": {changes:?}}}");
     Ok(())
 }
 
 async fn sample(socket: &ClientSocket, samples: usize) -> io::Result<(Vec<u128>, Vec<u128>)> {
-    let read_only = ["/usr", "/lib", "/lib64", "/bin"].map(str::to_owned).to_vec();
-    let ways = Examination {
-        sock_diag: sock_diag()?,
-        proc_dir: open("/proc")?,
-        root_dir: open("/")?,
-        sees_connects: false,
-    };
-    let identifier = Identifier::new(ways, Arc::new(Pins::default()), read_only)?;
+    let identifier = identifier()?;
     let floor_socket = sock_diag()?;
     let (mut identity, mut floor) = (vec![], vec![]);
     for round in 0..WARM_UP + samples {
@@ -82,6 +79,17 @@ async fn sample(socket: &ClientSocket, samples: usize) -> io::Result<(Vec<u128>,
         }
     }
     Ok((identity, floor))
+}
+
+fn identifier() -> io::Result<Identifier> {
+    let read_only = ["/usr", "/lib", "/lib64", "/bin"].map(str::to_owned).to_vec();
+    let ways = Examination {
+        sock_diag: sock_diag()?,
+        proc_dir: open("/proc")?,
+        root_dir: open("/")?,
+        sees_connects: false,
+    };
+    Ok(Identifier::new(ways, Arc::new(Pins::default()), read_only)?)
 }
 
 fn idle() -> io::Result<Child> {
