@@ -182,7 +182,7 @@ impl CompiledRule {
     pub(crate) fn matches(&self, request: &Request<'_>) -> bool {
         let method = self.method.as_ref();
         method.is_none_or(|method| method.eq_ignore_ascii_case(request.method))
-            && request.path.matches(&self.path)
+            && request.path.matches(&self.path, self.effect)
             && self
                 .query
                 .iter()

@@ -51,62 +51,80 @@ impl Glob {
 
     /// Whether it matches a text.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        self.matches_bytes(bytes.len(), |at| bytes.get(at).copied())
+        matches_text(&self.tokens, text)
     }
 
-    /// Whether it matches a path with its query, `path?query`.
+    /// Whether it matches a path with its query, `path?query`, wherever the query begins in the pattern.
     pub(crate) fn matches_target(&self, path: &str, query: &str) -> bool {
         let (path, query) = (path.as_bytes(), query.as_bytes());
-        self.matches_bytes(path.len() + 1 + query.len(), |at| match at.checked_sub(path.len()) {
+        let length = path.len() + 1 + query.len();
+        matches_bytes(&self.tokens, length, |at| match at.checked_sub(path.len()) {
             None => path.get(at).copied(),
             Some(0) => Some(b'?'),
             Some(after) => query.get(after - 1).copied(),
         })
     }
 
-    /// Greedy matching with two places to go back to: the last `*` and the last `**`.
-    fn matches_bytes(&self, length: usize, get: impl Fn(usize) -> Option<u8>) -> bool {
-        let tokens = &self.tokens;
-        let (mut token, mut byte) = (0, 0);
-        let mut segment: Option<(usize, usize)> = None;
-        let mut any: Option<(usize, usize)> = None;
-        loop {
-            match tokens.get(token) {
-                Some(Token::Any) => {
-                    any = Some((token, byte));
-                    segment = None;
-                    token += 1;
-                    continue;
-                }
-                Some(Token::Segment) => {
-                    segment = Some((token, byte));
-                    token += 1;
-                    continue;
-                }
-                Some(Token::Byte(wanted)) if get(byte) == Some(*wanted) => {
-                    (token, byte) = (token + 1, byte + 1);
-                    continue;
-                }
-                Some(Token::One) if get(byte).is_some_and(|b| b != b'/') => {
-                    (token, byte) = (token + 1, byte + 1);
-                    continue;
-                }
-                None if byte == length => return true,
-                Some(Token::Byte(_) | Token::One) | None => {}
+    /// Whether it has a part for the path and, after a `?`, one for the query, and each matches its own: no wildcard
+    /// of the path's part reaches into the query, which the client can fill with anything.
+    pub(crate) fn matches_parts(&self, path: &str, query: &str) -> bool {
+        let starts = self.tokens.iter().enumerate().filter(|(_, token)| **token == Token::One);
+        starts.map(|(at, _)| (&self.tokens[..at], &self.tokens[at + 1..])).any(|(before, after)| {
+            names_a_query(after) && matches_text(before, path) && matches_text(after, query)
+        })
+    }
+}
+
+/// Whether the tokens after a `?` are about parameters: `name=…`. Other `?` stand for one byte of a path.
+fn names_a_query(tokens: &[Token]) -> bool {
+    tokens.contains(&Token::Byte(b'=')) && !tokens.contains(&Token::Byte(b'/'))
+}
+
+fn matches_text(tokens: &[Token], text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches_bytes(tokens, bytes.len(), |at| bytes.get(at).copied())
+}
+
+/// Greedy matching with two places to go back to: the last `*` and the last `**`.
+fn matches_bytes(tokens: &[Token], length: usize, get: impl Fn(usize) -> Option<u8>) -> bool {
+    let (mut token, mut byte) = (0, 0);
+    let mut segment: Option<(usize, usize)> = None;
+    let mut any: Option<(usize, usize)> = None;
+    loop {
+        match tokens.get(token) {
+            Some(Token::Any) => {
+                any = Some((token, byte));
+                segment = None;
+                token += 1;
+                continue;
             }
-            match (segment, any) {
-                (Some((at, from)), _) if get(from).is_some_and(|b| b != b'/') => {
-                    segment = Some((at, from + 1));
-                    (token, byte) = (at + 1, from + 1);
-                }
-                (_, Some((at, from))) if from < length => {
-                    any = Some((at, from + 1));
-                    segment = None;
-                    (token, byte) = (at + 1, from + 1);
-                }
-                _ => return false,
+            Some(Token::Segment) => {
+                segment = Some((token, byte));
+                token += 1;
+                continue;
             }
+            Some(Token::Byte(wanted)) if get(byte) == Some(*wanted) => {
+                (token, byte) = (token + 1, byte + 1);
+                continue;
+            }
+            Some(Token::One) if get(byte).is_some_and(|b| b != b'/') => {
+                (token, byte) = (token + 1, byte + 1);
+                continue;
+            }
+            None if byte == length => return true,
+            Some(Token::Byte(_) | Token::One) | None => {}
+        }
+        match (segment, any) {
+            (Some((at, from)), _) if get(from).is_some_and(|b| b != b'/') => {
+                segment = Some((at, from + 1));
+                (token, byte) = (at + 1, from + 1);
+            }
+            (_, Some((at, from))) if from < length => {
+                any = Some((at, from + 1));
+                segment = None;
+                (token, byte) = (at + 1, from + 1);
+            }
+            _ => return false,
         }
     }
 }
@@ -152,6 +170,27 @@ mod tests {
             let glob = Glob::new(&pattern);
             let whole = format!("{path}?{query}");
             proptest::prop_assert_eq!(glob.matches_target(&path, &query), glob.matches(&whole));
+        }
+    }
+
+    #[test]
+    fn a_query_is_matched_only_by_the_part_of_a_pattern_that_names_it() {
+        let matches =
+            |pattern: &str, path: &str, query: &str| Glob::new(pattern).matches_parts(path, query);
+        assert!(matches(
+            "/**/info/refs?service=*",
+            "/o/r.git/info/refs",
+            "service=git-upload-pack"
+        ));
+        assert!(matches("/a?/b?x=1", "/ac/b", "x=1"), "an earlier `?` is one byte of the path");
+        for (pattern, path, query) in [
+            ("/**/info/refs?service=*", "/o/secret", "/info/refs?service=x"),
+            ("/users/*/avatar", "/users/1", "/avatar"),
+            ("/users/?/avatar", "/users/", "/avatar"),
+            ("/users/?*", "/users/", "x=1"),
+            ("/repos/**/public", "/repos/secret", "x=/public"),
+        ] {
+            assert!(!matches(pattern, path, query), "{pattern} {path}?{query}");
         }
     }
 

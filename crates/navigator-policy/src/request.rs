@@ -92,12 +92,17 @@ impl CanonicalPath {
         self.query.as_deref()
     }
 
-    /// Whether a pattern matches the path, or the path with its query.
-    pub(crate) fn matches(&self, pattern: &Glob) -> bool {
+    /// Whether a pattern matches the path, or the path with its query. To earn a right, the pattern itself must say
+    /// where the query begins; a deny looks at the whole target as well.
+    pub(crate) fn matches(&self, pattern: &Glob, effect: Effect) -> bool {
         if pattern.matches(&self.path) {
             return true;
         }
-        self.query.as_ref().is_some_and(|query| pattern.matches_target(&self.path, query))
+        let Some(query) = &self.query else { return false };
+        match effect {
+            Effect::Allow => pattern.matches_parts(&self.path, query),
+            Effect::Deny => pattern.matches_target(&self.path, query),
+        }
     }
 
     /// Whether a parameter satisfies a rule. An allow needs at least one value and all of them to match; for a
@@ -263,9 +268,24 @@ mod tests {
 
     #[test]
     fn a_pattern_may_name_the_query() {
-        let glob = Glob::new("/**/info/refs*");
-        assert!(CanonicalPath::parse("/a/b/info/refs?service=x").unwrap().matches(&glob));
-        assert!(!CanonicalPath::parse("/a/b/info").unwrap().matches(&glob));
+        let matches = |target: &str, pattern: &str, effect| {
+            CanonicalPath::parse(target).unwrap().matches(&Glob::new(pattern), effect)
+        };
+        let target = "/a/b/info/refs?service=x";
+        for pattern in ["/**/info/refs*", "/**/info/refs?service=*"] {
+            assert!(matches(target, pattern, Effect::Allow));
+            assert!(!matches("/a/b/info", pattern, Effect::Allow));
+        }
+    }
+
+    #[test]
+    fn a_query_does_not_complete_a_path_that_is_not_allowed() {
+        let matches = |effect| {
+            let path = CanonicalPath::parse("/users/1?/avatar").unwrap();
+            path.matches(&Glob::new("/users/*/avatar"), effect)
+        };
+        assert!(!matches(Effect::Allow));
+        assert!(matches(Effect::Deny), "what may be meant is denied");
     }
 
     fn parameter(target: &str, effect: Effect) -> bool {

@@ -69,6 +69,14 @@ pub enum PlanError {
         /// Path on the host.
         path: PathBuf,
     },
+    /// Another file that would be the sandbox's to change.
+    #[error(
+        "failed to use {path}: the sandbox may write there; name a file outside of what it may write"
+    )]
+    Outside {
+        /// Path on the host.
+        path: PathBuf,
+    },
     /// The working directory.
     #[error("failed to use {path} as working directory: it must be an absolute path without `..`")]
     WorkingDirectory {
@@ -104,7 +112,14 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
     }
     let user = users::resolve(&policy.process, &request.root)?;
     let binds = binds(&request.binds)?;
-    keep_audit_outside(&request.audit_file, &binds)?;
+    let writable = writable(request, &binds);
+    // What the sandbox did must not be its own to tell.
+    if may_change(&request.audit_file, &writable) {
+        return Err(PlanError::Audit { path: request.audit_file.clone() });
+    }
+    if let Some(path) = request.outside.iter().find(|path| may_change(path, &writable)) {
+        return Err(PlanError::Outside { path: path.clone() });
+    }
     let workdir = workdir(request, &binds, &user.home)?;
     let paths = |list: &[navigator_policy::SandboxPath]| {
         list.iter().map(|path| PathBuf::from(path.as_str())).collect::<Vec<_>>()
@@ -167,18 +182,35 @@ fn binds(asked: &[Bind]) -> Result<Vec<Bind>, PlanError> {
     Ok(binds)
 }
 
-/// What the sandbox did must not be its own to tell.
-fn keep_audit_outside(file: &Path, binds: &[Bind]) -> Result<(), PlanError> {
-    // The file and its directory may be made later; where they will be is known by what is there already.
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let real = absolute.ancestors().find_map(|path| path.canonicalize().ok());
-    let writable = binds.iter().filter(|bind| bind.access == Access::ReadWrite);
-    match real {
-        Some(real) if writable.into_iter().any(|bind| real.starts_with(&bind.source)) => {
-            Err(PlanError::Audit { path: file.to_owned() })
-        }
-        Some(_) | None => Ok(()),
+/// The places on the host that the sandbox may write.
+fn writable(request: &Request, binds: &[Bind]) -> Vec<PathBuf> {
+    let binds = binds.iter().filter(|bind| bind.access == Access::ReadWrite);
+    let mut places: Vec<_> = binds.map(|bind| bind.source.clone()).collect();
+    if let navigator_isolation::RootView::Directory(root) = &request.root {
+        // Of a root directory, what the policy makes writable is used as it is.
+        let below = request.policy.filesystem.read_write.iter();
+        let below = below.map(|path| root.join(path.as_str().trim_start_matches('/')));
+        places.extend(below.filter_map(|path| path.canonicalize().ok()));
     }
+    places
+}
+
+/// Whether a file, or a link or directory that leads to it, is in a place that the sandbox may write. The file and its
+/// directory may be made later; where they will be is known by what is there already.
+fn may_change(file: &Path, writable: &[PathBuf]) -> bool {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    absolute.ancestors().any(|step| {
+        let name = step.file_name().zip(step.parent().and_then(|above| above.canonicalize().ok()));
+        let entry = name.map(|(name, above)| above.join(name));
+        let target = step.canonicalize().ok().filter(|_| step == absolute);
+        // The place itself cannot be exchanged from inside, only what is in it; a single file can be changed.
+        let inside = |found: &PathBuf| {
+            let is_in =
+                |place: &PathBuf| found.starts_with(place) && (step == absolute || found != place);
+            writable.iter().any(is_in)
+        };
+        entry.iter().chain(&target).any(inside)
+    })
 }
 
 /// An absolute path without `.`, `..`, double or trailing slashes.
@@ -232,4 +264,40 @@ fn readme(request: &Request, home: &Path) -> SyntheticFile {
         request.name
     );
     SyntheticFile { path: home.join(".navigator/README.md"), content: content.into_bytes() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_outside_when_nothing_that_leads_to_it_can_be_exchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        let project = base.join("project");
+        fs::create_dir_all(project.join("below")).unwrap();
+        fs::write(base.join("outside"), "").unwrap();
+        fs::write(project.join("file"), "").unwrap();
+        symlink(base.join("outside"), project.join("out")).unwrap();
+        symlink(&base, project.join("up")).unwrap();
+        symlink(project.join("file"), base.join("in")).unwrap();
+        let inside = |path: &str| may_change(&base.join(path), std::slice::from_ref(&project));
+        for path in [
+            "project/file",
+            "project/new",
+            "project/new/new",
+            "project/out",
+            "project/up/outside",
+            "in",
+        ] {
+            assert!(inside(path), "{path}");
+        }
+        for path in ["outside", "new", "project/../outside", "projects/file"] {
+            assert!(!inside(path), "{path}");
+        }
+        assert!(may_change(&project.join("file"), &[project.join("file")]), "mounted by itself");
+    }
 }

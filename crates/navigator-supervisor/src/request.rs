@@ -39,6 +39,9 @@ pub struct Request {
     pub judging: Judging,
     /// Where decisions are recorded.
     pub audit_file: PathBuf,
+    /// Files of this machine that are read or written after the command was started, so that the sandbox must not be
+    /// able to change or exchange them.
+    pub outside: Vec<PathBuf>,
     /// Whether the command gets a terminal.
     pub terminal: TerminalChoice,
     /// Program and arguments.

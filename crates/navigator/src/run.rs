@@ -195,7 +195,7 @@ impl RunError {
 
 /// Runs the command and returns its exit code.
 pub fn run(args: &RunArgs) -> Result<u8, RunError> {
-    let watched = args.policy.as_ref().filter(|_| args.watch_policy);
+    let watched = watched(args).next();
     if watched.is_some_and(|path| path == Path::new("-")) {
         return Err(ParseArgumentError::WatchInput.into());
     }
@@ -236,6 +236,11 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     }
 }
 
+/// The policy file, if its changes are followed.
+fn watched(args: &RunArgs) -> impl Iterator<Item = &PathBuf> {
+    args.policy.iter().filter(|_| args.watch_policy)
+}
+
 fn request(args: &RunArgs) -> Result<Request, RunError> {
     let name = args.name.clone().unwrap_or_else(|| format!("run-{:x}", std::process::id()));
     let binds = args.mount.iter().map(MountArg::bind).collect::<Result<_, _>>()?;
@@ -254,6 +259,7 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
         disk_bytes: args.disk,
         upstream_ca: args.upstream_ca.clone(),
         judging: if args.learn.is_some() { Judging::Learn } else { Judging::Enforce },
+        outside: watched(args).chain(args.learn.as_ref()).cloned().collect(),
         audit_file: args.audit.clone().unwrap_or_else(crate::audit::default_file),
         terminal: match (args.tty, args.no_tty) {
             (true, _) => TerminalChoice::Always,
