@@ -65,17 +65,23 @@ impl Glob {
         })
     }
 
-    /// Whether it has a part for the path and, after a `?`, one for the query, and each matches its own: no wildcard
-    /// of the path's part reaches into the query, which the client can fill with anything.
+    /// Whether it has a part for the path and, after a `?` or from a wildcard on, one for the query, and each matches
+    /// its own: no wildcard reaches into the query to match more of a path, since the client can fill the query with
+    /// anything.
     pub(crate) fn matches_parts(&self, path: &str, query: &str) -> bool {
-        let starts = self.tokens.iter().enumerate().filter(|(_, token)| **token == Token::One);
-        starts.map(|(at, _)| (&self.tokens[..at], &self.tokens[at + 1..])).any(|(before, after)| {
+        let parts = self.tokens.iter().enumerate().filter_map(|(at, token)| match token {
+            Token::Byte(_) => None,
+            Token::One => Some((&self.tokens[..at], &self.tokens[at + 1..])),
+            // A wildcard over the border stands on both sides of it.
+            Token::Segment | Token::Any => Some((&self.tokens[..=at], &self.tokens[at..])),
+        });
+        parts.into_iter().any(|(before, after)| {
             names_a_query(after) && matches_text(before, path) && matches_text(after, query)
         })
     }
 }
 
-/// Whether the tokens after a `?` are about parameters: `name=…`. Other `?` stand for one byte of a path.
+/// Whether tokens are about parameters: `name=…`. Others are about a path.
 fn names_a_query(tokens: &[Token]) -> bool {
     tokens.contains(&Token::Byte(b'=')) && !tokens.contains(&Token::Byte(b'/'))
 }

@@ -272,7 +272,7 @@ mod tests {
             CanonicalPath::parse(target).unwrap().matches(&Glob::new(pattern), effect)
         };
         let target = "/a/b/info/refs?service=x";
-        for pattern in ["/**/info/refs*", "/**/info/refs?service=*"] {
+        for pattern in ["/**/info/refs*", "/**/info/refs?service=*", "/**/refs*service=x"] {
             assert!(matches(target, pattern, Effect::Allow));
             assert!(!matches("/a/b/info", pattern, Effect::Allow));
         }
