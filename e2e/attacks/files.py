@@ -18,6 +18,8 @@ for path in ["/x", "/usr/x", "/etc/x", "/etc/passwd", "/etc/resolv.conf", "/bin/
     results["write " + path] = attempt(lambda: open(path, "ab").close())
 for path in ["/sandbox/x", "/tmp/x", "/dev/shm/x", "/dev/null"]:
     results["granted " + path] = attempt(lambda: open(path, "ab").close())
+# Whose memory can be written can be made to do anything. This must not rest on Landlock alone.
+memory = attempt(lambda: open("/proc/self/mem", "r+b", buffering=0).close())
 results["rename across"] = attempt(lambda: (os.mkdir("/sandbox/d"), os.rename("/sandbox/x", "/sandbox/d/x")))
 results["mknod"] = attempt(lambda: os.mknod("/sandbox/dev", 0o600 | 0o060000, os.makedev(8, 0)))
 results["chmod setuid gain"] = attempt(lambda: os.chmod("/sandbox/d/x", 0o4755))
@@ -34,5 +36,5 @@ abstract = socket.socket(socket.AF_UNIX)
 sockets["abstract"] = attempt(lambda: abstract.connect("\0navigator-e2e-abstract"))
 pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 cgroups = [p for p in ["/sys/fs/cgroup"] if os.path.exists(p)]
-print(json.dumps({"results": results, "fds": links, "sockets": sockets, "pids": pids, "own": os.getpid(), "cgroups": cgroups,
+print(json.dumps({"results": results, "memory": memory, "fds": links, "sockets": sockets, "pids": pids, "own": os.getpid(), "cgroups": cgroups,
                   "top": sorted(os.listdir("/")), "env": dict(os.environ)}))

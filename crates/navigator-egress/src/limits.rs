@@ -54,6 +54,9 @@ pub const MAX_MAPS: usize = 4 * 1024 * 1024;
 pub const MAX_ANCESTORS: usize = 64;
 /// Executables whose content hash is pinned.
 pub const MAX_PINS: usize = 4_096;
+/// Bytes of an executable or script that are read to pin it. Real ones have some hundred megabytes; the others' turn
+/// must not wait for one that is huge and holds nothing.
+pub const MAX_EXECUTABLE: u64 = 1024 * 1024 * 1024;
 /// Verified processes remembered.
 pub const MAX_VERIFIED: usize = 4_096;
 /// Bytes of `/proc/PID/environ` read; a larger environment cannot be judged.

@@ -153,7 +153,8 @@ impl Connects {
     pub fn next(&self) -> io::Result<Option<Waiting>> {
         loop {
             let mut ready = [PollFd::new(&self.0, PollFlags::IN)];
-            rustix::event::poll(&mut ready, Some(&rustix::event::Timespec::default()))?;
+            let at_once = rustix::event::Timespec::default();
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&at_once)))?;
             let events = ready[0].revents();
             if !events.contains(PollFlags::IN) {
                 // Receiving would block: the kernel ignores O_NONBLOCK here.
@@ -167,7 +168,6 @@ impl Connects {
                 Ok(waiting) => return Ok(Some(waiting)),
                 // It was ended in between.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -216,9 +216,18 @@ impl Connects {
     }
 
     fn request<T>(&self, request: libc::Ioctl, argument: *mut T) -> io::Result<()> {
-        // SAFETY: each caller passes a live value of the type that its request reads or writes.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        loop {
+            // SAFETY: each caller passes a live value of the type that its request reads or writes.
+            let result = unsafe { libc::ioctl(self.0.as_raw_fd(), request, argument) };
+            if result >= 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            // A signal to the supervisor is no reason to leave anybody waiting.
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
     }
 }
 
@@ -272,6 +281,32 @@ mod tests {
         assert!(!connects.waits(waiting.id));
         assert_eq!(connects.proceed(waiting.id).ok(), Some(()), "it is over, which is no error");
         assert!(connects.next().is_err(), "nobody is left under the filter");
+    }
+
+    #[test]
+    fn signals_to_the_supervisor_end_nothing() {
+        extern "C" fn nothing(_: libc::c_int) {}
+        let handler = nothing as extern "C" fn(libc::c_int);
+        // SAFETY: the handler does nothing, and nothing else in this program uses the signal.
+        unsafe { libc::signal(libc::SIGUSR2, handler as libc::sighandler_t) };
+        // SAFETY: always succeeds.
+        let this = unsafe { libc::pthread_self() };
+        let (end, ended) = channel::<()>();
+        let (connects, thread) = filtered(move || ended.recv().is_err());
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    // SAFETY: the thread waits for this one at the end of the scope.
+                    unsafe { libc::pthread_kill(this, libc::SIGUSR2) };
+                }
+            });
+            let quiet = (0..300_000).all(|_| matches!(connects.next(), Ok(None)));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(quiet);
+        });
+        drop(end);
+        assert!(thread.join().unwrap());
     }
 
     #[test]

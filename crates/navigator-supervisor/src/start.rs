@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use navigator_egress::learning::Learning;
 use navigator_egress::{
@@ -9,7 +10,7 @@ use navigator_egress::{
 };
 use navigator_isolation::limits::{self, Enforcement, LimitError};
 use navigator_isolation::{
-    Connects, LaunchError, Opened, ProcessSpec, Sandbox, SandboxSpec, WayKind,
+    Access, Connects, LaunchError, Opened, ProcessSpec, RootView, Sandbox, SandboxSpec, WayKind,
 };
 use navigator_policy::{CompiledPolicy, NetworkMode};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -22,6 +23,9 @@ use crate::request::{Judging, Request};
 use crate::revisions::Revisions;
 use crate::terminal;
 use crate::trust::{Trust, TrustError};
+
+/// How long the runtime keeps an idle thread: longer than any sandbox lives.
+const HELPER_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A sandbox that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,7 @@ pub struct Started {
     pub(crate) egress: Option<(Ways, Arc<EgressContext>)>,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) process: ProcessSpec,
-    pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) timeout: Option<Duration>,
     pub(crate) id: String,
     revisions: Option<Revisions>,
     pub(crate) learning: Option<Arc<Learning>>,
@@ -87,8 +91,11 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(HELPER_LIFE)
         .build()
         .map_err(StartupError::Runtime)?;
+    // Made before any program can use up the user's processes: the runtime panics when it has none and gets none.
+    let _unneeded = runtime.spawn_blocking(|| ());
     let id = uuid::Uuid::now_v7().to_string();
     let mut sandbox = starting.ready()?;
     let opened = sandbox.take_opened().ok_or(StartupError::Sockets { missing: "everything" })?;
@@ -149,18 +156,66 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     })
 }
 
-/// The granted paths below which nothing in the sandbox can be changed. `/proc` and `/dev` lead elsewhere by links.
+/// The granted paths below which nothing in the sandbox can be changed, under any name. `/proc` and `/dev` lead
+/// elsewhere by links.
 fn unwritable(spec: &SandboxSpec) -> Vec<String> {
-    let binds = spec.binds.iter().map(|bind| &bind.destination);
-    let writable: Vec<_> = spec.read_write.iter().chain(binds).collect();
+    let root = match &spec.root {
+        RootView::Host => Path::new("/"),
+        RootView::Directory(root) => root,
+    };
+    let writable = Writable {
+        inside: spec
+            .read_write
+            .iter()
+            .chain(spec.binds.iter().map(|bind| &bind.destination))
+            .collect(),
+        outside: spec
+            .binds
+            .iter()
+            .filter(|bind| bind.access == Access::ReadWrite)
+            .map(|bind| &bind.source)
+            .collect(),
+    };
     let fixed = |path: &&PathBuf| {
         let leads_elsewhere =
             ["/", "/proc", "/dev", "/sys"].iter().any(|other| path.as_path() == Path::new(other));
-        !leads_elsewhere
-            && !path.starts_with(&spec.user.home)
-            && !writable.iter().any(|other| other.starts_with(path) || path.starts_with(other))
+        !leads_elsewhere && !path.starts_with(&spec.user.home)
     };
-    spec.read_only.iter().filter(fixed).map(|path| path.display().to_string()).collect()
+    let mut parts = vec![];
+    for path in spec.read_only.iter().filter(fixed) {
+        let below = path.strip_prefix("/").unwrap_or(path);
+        let real = root.join(below).canonicalize().unwrap_or_else(|_| path.clone());
+        writable.keep_fixed(path, &real, &mut parts);
+    }
+    parts
+}
+
+/// What the sandbox may write, by its paths inside and by those outside that are mounted.
+struct Writable<'a> {
+    inside: Vec<&'a PathBuf>,
+    outside: Vec<&'a PathBuf>,
+}
+
+impl Writable<'_> {
+    /// Adds a path, or the parts of it beside those that can be written.
+    fn keep_fixed(&self, path: &Path, real: &Path, parts: &mut Vec<String>) {
+        let is_in =
+            |path: &Path, places: &[&PathBuf]| places.iter().any(|place| path.starts_with(place));
+        let holds =
+            |path: &Path, places: &[&PathBuf]| places.iter().any(|place| place.starts_with(path));
+        if is_in(path, &self.inside) || is_in(real, &self.outside) {
+            return;
+        }
+        if !holds(path, &self.inside) && !holds(real, &self.outside) {
+            return parts.push(path.display().to_string());
+        }
+        // What cannot be listed is not trusted, and neither is what a link leads to.
+        for entry in std::fs::read_dir(real).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+                self.keep_fixed(&path.join(entry.file_name()), &entry.path(), parts);
+            }
+        }
+    }
 }
 
 /// Each connection through the egress takes two descriptors. Staying at the old limit is no fault: the egress
@@ -231,4 +286,36 @@ fn ways(opened: Opened) -> Result<Ways, StartupError> {
         connects.ok_or(StartupError::Sockets { missing: "the look at connecting programs" })?;
     let connects = Some(connects);
     Ok(Ways { tcp, dns_udp, dns_tcp, sock_diag, proc_dir, root_dir, connects })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_for_writing_under_another_name_is_not_unwritable() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for below in ["opt/app/lib", "opt/other", "usr/bin", "usr/local/inside"] {
+            std::fs::create_dir_all(root.join(below)).unwrap();
+        }
+        std::os::unix::fs::symlink("app", root.join("opt/link")).unwrap();
+        let parts = |inside: &[&str], outside: &[&str]| {
+            let inside: Vec<PathBuf> = inside.iter().map(PathBuf::from).collect();
+            let outside: Vec<PathBuf> = outside.iter().map(|path| root.join(path)).collect();
+            let writable =
+                Writable { inside: inside.iter().collect(), outside: outside.iter().collect() };
+            let mut parts = vec![];
+            for path in ["/opt", "/usr"] {
+                writable.keep_fixed(Path::new(path), &root.join(&path[1..]), &mut parts);
+            }
+            parts.sort();
+            parts
+        };
+        assert_eq!(parts(&["/sandbox"], &["srv"]), ["/opt", "/usr"]);
+        assert_eq!(parts(&["/sandbox/app"], &["opt/app"]), ["/opt/other", "/usr"]);
+        assert_eq!(parts(&["/sandbox/lib"], &["opt/app/lib"]), ["/opt/other", "/usr"]);
+        assert_eq!(parts(&["/usr/local/inside"], &["srv"]), ["/opt", "/usr/bin"]);
+        assert_eq!(parts(&["/sandbox/all"], &[""]), Vec::<String>::new());
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::harness::{Case, as_everyone, code, stdout};
 
 const EPERM: i64 = 1;
+const EROFS: i64 = 30;
 const ENOSYS: i64 = 38;
 const SIGSYS: i64 = -31;
 
@@ -91,6 +92,7 @@ fn only_granted_files_can_be_read_and_written() {
                 assert_ne!(result, 0, "{attempt} as {:?}", case.who);
             }
         }
+        assert_eq!(number(&found, "memory"), EROFS, "/proc is a read-only mount");
         for (socket, result) in found["sockets"].as_object().unwrap() {
             assert_ne!(result.as_i64(), Some(0), "{socket} as {:?}", case.who);
         }

@@ -4,6 +4,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::sock_diag::SockDiagError;
+use crate::limits::MAX_EXECUTABLE;
 
 /// Why a caller could not be identified.
 #[derive(Debug, Error)]
@@ -67,6 +68,12 @@ pub enum IdentityError {
         /// The system's reason.
         #[source]
         source: std::io::Error,
+    },
+    /// It would take too long to read.
+    #[error("failed to verify the program: {path} is larger than {} MiB", MAX_EXECUTABLE >> 20)]
+    TooLarge {
+        /// The path.
+        path: String,
     },
     /// The content differs from the content at first use.
     #[error("failed to verify the program: {path} was replaced after its first use")]

@@ -97,7 +97,7 @@ impl Executables {
         Ok(match self.pins.look_up(path, &fingerprint) {
             Known::Same(_) => Pinned::Same,
             Known::Replaced => Pinned::Replaced,
-            Known::Unknown => Pinned::Unhashed(Unhashed { path: path.into(), fingerprint, file }),
+            Known::Unknown => Pinned::Unhashed(Unhashed::new(path, fingerprint, file)?),
         })
     }
 
@@ -128,8 +128,7 @@ impl Executables {
             Known::Same(content) => content,
             Known::Replaced => return Err(IdentityError::Replaced { path: path.to_owned() }),
             Known::Unknown => {
-                let path = path.into();
-                return Ok(Examined::Unhashed(Unhashed { path, fingerprint, file: opened }));
+                return Unhashed::new(path, fingerprint, opened).map(Examined::Unhashed);
             }
         };
         let Content { sha256, loads_modules } = content;
@@ -146,6 +145,13 @@ impl Executables {
 }
 
 impl Unhashed {
+    fn new(path: &str, fingerprint: Fingerprint, file: OwnedFd) -> Result<Unhashed, IdentityError> {
+        if !fingerprint.is_readable_whole() {
+            return Err(IdentityError::TooLarge { path: path.to_owned() });
+        }
+        Ok(Unhashed { path: path.into(), fingerprint, file })
+    }
+
     /// Reads the content; blocks.
     pub(super) fn hash(self) -> Result<Hashed, IdentityError> {
         let path = self.path.clone();

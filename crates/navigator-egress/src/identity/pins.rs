@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::Stat;
 
 use super::error::IdentityError;
-use crate::limits::MAX_PINS;
+use crate::limits::{MAX_EXECUTABLE, MAX_PINS};
 
 /// What a file's metadata say about its content without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl Fingerprint {
             modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
+    }
+
+    /// Whether all of the file can be read for its hash.
+    pub(super) fn is_readable_whole(&self) -> bool {
+        u64::try_from(self.size).is_ok_and(|size| size <= MAX_EXECUTABLE)
     }
 }
 

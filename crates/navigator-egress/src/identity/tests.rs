@@ -183,6 +183,21 @@ fn a_replaced_executable_is_refused_until_it_is_accepted() {
 }
 
 #[test]
+fn an_executable_that_is_huge_and_holds_nothing_is_refused_unread() {
+    if !sees_every_process() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge");
+    copied_cat(&path);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(crate::limits::MAX_EXECUTABLE + 1).unwrap();
+    drop(file);
+    let refused = start_copy(&path).examine(&identifier());
+    assert!(matches!(refused, Err(IdentityError::TooLarge { .. })), "{refused:?}");
+}
+
+#[test]
 fn a_deleted_executable_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tool");

@@ -68,8 +68,9 @@ fn mount_new(
     }
     rustix::mount::fsconfig_create(fs.as_fd()).map_err(error)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    if kind != "devpts" {
-        attributes |= MountAttrFlags::MOUNT_ATTR_NODEV;
+    if kind == "proc" {
+        // Who may write `/proc/PID/mem` is every other program of its user; Landlock says no too, where it is in force.
+        attributes |= MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
     let mount = rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         .map_err(error)?;

@@ -40,6 +40,21 @@ fn two_is_an_invalid_policy() {
 }
 
 #[test]
+fn two_is_a_file_that_the_sandbox_could_change_while_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = file(&dir, "p.yaml", "version: 1\n");
+    let (mount, out) = (dir.path().to_str().unwrap(), dir.path().join("out.yaml"));
+    let out = out.to_str().unwrap();
+    for options in [&["--learn", out][..], &["--policy", &policy, "--watch-policy"]] {
+        let output =
+            navigator(&[&["run", "--mount", mount][..], options, &["--", "true"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        let said = stderr(&output);
+        assert!(said.contains("the sandbox may write there"), "{said}");
+    }
+}
+
+#[test]
 fn a_hundred_and_twenty_four_is_the_time_limit() {
     let Some(output) = run(&["--timeout", "200ms"], &["sleep", "60"]) else { return };
     assert_eq!(output.status.code(), Some(124));
