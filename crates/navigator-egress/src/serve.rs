@@ -68,7 +68,15 @@ pub async fn serve(
         shutdown,
     };
     if let Some(gate) = connects {
-        hall.tasks.spawn(hall.until_shutdown(gate::serve(gate, hall.judge.clone())));
+        let judge = hall.judge.clone();
+        hall.tasks.spawn(hall.until_shutdown(async move {
+            gate::serve(gate, judge).await.inspect_err(|error| {
+                // The gate of a sandbox that has ended is gone; any other reason leaves programs waiting.
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    tracing::error!(%error, "nobody can connect or start a program any more");
+                }
+            })
+        }));
     }
     hall.open_dns(dns)?;
     hall.open_tcp(tcp)?;
