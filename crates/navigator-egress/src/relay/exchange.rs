@@ -1,6 +1,7 @@
 //! One request to a server and its response, over a kept connection or a new one.
 
 use std::net::IpAddr;
+use std::pin::pin;
 
 use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
@@ -11,7 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use navigator_policy::RequestKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 
 use super::reading::{Forwarded, default_port};
 use super::upstreams::{Key, Versions};
@@ -20,8 +22,8 @@ use crate::context::EgressContext;
 use crate::dial;
 use crate::head;
 use crate::limits::{
-    CONNECTION_WINDOW, MAX_HEAD, MAX_HEADERS, PING_DEADLINE, PING_INTERVAL, RESPONSE_HEAD_DEADLINE,
-    STREAM_WINDOW,
+    CONNECTION_WINDOW, HEAD_DEADLINE, MAX_HEAD, MAX_HEADERS, PING_DEADLINE, PING_INTERVAL,
+    RESPONSE_HEAD_DEADLINE, STREAM_WINDOW,
 };
 use crate::refuse::UpstreamFailure;
 use crate::tls::Alpn;
@@ -201,10 +203,24 @@ fn unwritable(error: impl std::fmt::Display) -> UpstreamFailure {
     UpstreamFailure::failed(format!("failed to write the request: {error}"))
 }
 
+/// Waits for a response in steps of the one other deadline on this path. Deadlines of one length end in the order in
+/// which they begin, so that none is ever the earliest when it is set: that would wake the runtime through the kernel
+/// for each request.
+async fn in_time<T>(sent: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut sent = pin!(sent);
+    let end = Instant::now() + RESPONSE_HEAD_DEADLINE;
+    loop {
+        match timeout(HEAD_DEADLINE, &mut sent).await {
+            Err(_) if Instant::now() < end => {}
+            ended => return ended,
+        }
+    }
+}
+
 async fn outcome(
     sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Incoming>>>>,
 ) -> Result<Response<Incoming>, Unsent> {
-    match timeout(RESPONSE_HEAD_DEADLINE, sent).await {
+    match in_time(sent).await {
         Ok(Ok(response)) => match head::check_framing(response.headers()) {
             Ok(()) => Ok(response),
             // Nobody knows where it ends, so its connection ends with it.
