@@ -161,6 +161,15 @@ impl Sandbox {
         Sandbox { context, records, certificate, inside, shutdown, served: Some(served) }
     }
 
+    /// Waits until no connection of the sandbox is open any more: what a client broke off is over then as well.
+    pub(crate) fn until_quiet(&self) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while self.context.open_tunnels() > 0 {
+            assert!(std::time::Instant::now() < deadline, "a connection stays open");
+            thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     /// Runs `job` on the thread inside the sandbox's network.
     pub(crate) fn inside<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         call(&self.inside, job)

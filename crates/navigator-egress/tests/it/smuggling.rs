@@ -109,6 +109,8 @@ fn run(name: &'static str, by: By) {
             sandbox.records.take();
             let (dialler, bytes) = (dialler.clone(), bytes(case, by));
             let answer = sandbox.inside(move || dialler.dial(by).exchange(&bytes));
+            // Else what one case broke off could arrive during the next.
+            sandbox.until_quiet();
             let streams = arrivals.take();
             if let Err(why) = judge(expected(case, by), &streams, &sandbox.records.take()) {
                 let first = String::from_utf8_lossy(&answer);

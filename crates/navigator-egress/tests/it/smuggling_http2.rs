@@ -54,6 +54,7 @@ fn nothing_is_smuggled_from_http2_to_http1() {
             sandbox.records.take();
             send(&sandbox, &dialler, case, By::Tls);
             settle(&sandbox, &dialler);
+            sandbox.until_quiet();
             let streams: Vec<_> = arrivals.take().into_iter().filter(|s| !is_last(s)).collect();
             let mut records = sandbox.records.take();
             records.retain(|record| {
