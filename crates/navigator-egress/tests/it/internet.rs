@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
-use crate::sandbox::{Sandbox, origin};
+use crate::sandbox::Sandbox;
 use crate::tunnels::ask;
 use crate::wire;
 
@@ -74,8 +74,7 @@ impl Arrivals {
     }
 
     /// Answers every whole request until the other side has ended.
-    fn serve(&self, mut stream: impl Stream, after: After) {
-        let number = self.begin();
+    fn serve(&self, number: usize, mut stream: impl Stream, after: After) {
         let (mut answered, mut buffer) = (0, [0; 16 * 1024]);
         while let Ok(read @ 1..) = stream.read(&mut buffer) {
             let bytes = {
@@ -105,6 +104,22 @@ impl Arrivals {
     }
 }
 
+/// Gives each connection to a thread of its own. It counts from when it is accepted, whenever its thread begins.
+fn accept(
+    address: &str,
+    arrivals: Arc<Arrivals>,
+    serve: impl Fn(&Arrivals, usize, TcpStream) + Send + Sync + 'static,
+) {
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (arrivals, serve, number) = (arrivals.clone(), serve.clone(), arrivals.begin());
+            std::thread::spawn(move || serve(&arrivals, number, stream.unwrap()));
+        }
+    });
+}
+
 /// Origins on ports 80 and 443, and how a sandbox trusts them.
 pub(crate) fn origins(after: After) -> (Arc<Arrivals>, UpstreamTls) {
     let arrivals = Arc::new(Arrivals::default());
@@ -116,12 +131,12 @@ pub(crate) fn origins(after: After) -> (Arc<Arrivals>, UpstreamTls) {
         (*authority.server_config(&Host::parse("origin.example").unwrap()).unwrap()).clone();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let config = Arc::new(config);
-    let plain = arrivals.clone();
-    origin("203.0.113.7:80", move |stream| plain.serve(stream, after));
-    let secret = arrivals.clone();
-    origin("203.0.113.7:443", move |stream| {
+    accept("203.0.113.7:80", arrivals.clone(), move |arrivals, number, stream| {
+        arrivals.serve(number, stream, after);
+    });
+    accept("203.0.113.7:443", arrivals.clone(), move |arrivals, number, stream| {
         let session = ServerConnection::new(config.clone()).unwrap();
-        secret.serve(rustls::StreamOwned::new(session, stream), after);
+        arrivals.serve(number, rustls::StreamOwned::new(session, stream), after);
     });
     (arrivals, trust)
 }
