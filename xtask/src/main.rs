@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask ci | test | tidy | bench | pages`.
+//! Developer commands: `cargo xtask ci | test | tidy | bench | pages | codegen`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -34,6 +34,8 @@ enum Command {
     BenchInside { release: PathBuf, dir: PathBuf },
     /// Write the committed manual pages again
     Pages,
+    /// Write the committed code of the wire types again
+    Codegen,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -47,5 +49,6 @@ fn main() -> anyhow::Result<()> {
         Command::Pages => {
             shell::cargo("run --quiet -p navigator -- man --dir crates/navigator/man")
         }
+        Command::Codegen => shell::cargo("run --quiet -p navigator-codegen"),
     }
 }

@@ -1,0 +1,87 @@
+//! Where sandboxes run. A driver starts, ends and finds supervisors; what a sandbox may do is none of its business.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// A sandbox to start.
+pub struct Workload {
+    /// The sandbox.
+    pub id: Uuid,
+    /// Its name, for people who look at processes.
+    pub name: String,
+    /// What its supervisor is told on its standard input. Holds secrets.
+    pub launch: Zeroizing<Vec<u8>>,
+}
+
+/// A sandbox that this driver knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The sandbox.
+    pub id: Uuid,
+    /// Whether its supervisor runs.
+    pub running: bool,
+}
+
+/// A supervisor that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Its sandbox.
+    pub id: Uuid,
+    /// How it ended, in a few words; the last lines that it wrote on standard error.
+    pub how: String,
+}
+
+/// A driver that could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The system refused.
+    #[error("failed to {action}")]
+    System {
+        /// What was tried.
+        action: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A supervisor did not end.
+    #[error("failed to end the supervisor of sandbox {id}: it is still there after {waited:?}")]
+    StillThere {
+        /// Its sandbox.
+        id: Uuid,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+}
+
+/// One kind of place for sandboxes. Every call may be repeated: what is done already is no error.
+#[async_trait]
+pub trait ComputeDriver: Send + Sync + 'static {
+    /// Its name, such as `local`.
+    fn name(&self) -> &'static str;
+
+    /// The directory that the sandbox's supervisor may use, to be named in [`Workload::launch`].
+    fn directory(&self, id: Uuid) -> PathBuf;
+
+    /// Starts a supervisor; one that runs already stays.
+    async fn start(&self, workload: Workload) -> Result<(), DriverError>;
+
+    /// Ends the supervisor, and with it everything in the sandbox; `/sandbox` is kept.
+    async fn stop(&self, id: Uuid) -> Result<(), DriverError>;
+
+    /// Ends the supervisor and removes everything of the sandbox.
+    async fn delete(&self, id: Uuid) -> Result<(), DriverError>;
+
+    /// Everything that is here, and takes over watching the supervisors that run.
+    async fn adopt(&self) -> Result<Vec<Found>, DriverError>;
+
+    /// Tells of supervisors that are gone, whatever ended them. May be taken once.
+    fn gone(&self) -> Option<mpsc::UnboundedReceiver<Gone>>;
+
+    /// The last bytes, at most `limit`, of what the supervisor itself wrote on standard error.
+    async fn last_words(&self, id: Uuid, limit: usize) -> Result<String, DriverError>;
+}
