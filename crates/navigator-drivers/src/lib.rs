@@ -67,6 +67,9 @@ pub trait ComputeDriver: Send + Sync + 'static {
     /// The directory that the sandbox's supervisor may use, to be named in [`Workload::launch`].
     fn directory(&self, id: Uuid) -> PathBuf;
 
+    /// Whether a supervisor of this sandbox runs.
+    async fn runs(&self, id: Uuid) -> Result<bool, DriverError>;
+
     /// Starts a supervisor; one that runs already stays.
     async fn start(&self, workload: Workload) -> Result<(), DriverError>;
 

@@ -1,4 +1,27 @@
 //! The control plane: the only authority on which sandboxes there should be and what they may do.
 #![forbid(unsafe_code)]
 
+mod access;
+mod api;
+mod execs;
+mod failure;
+mod gateway;
+mod lifecycle;
+mod live;
+mod logs;
+mod metrics;
+mod policies;
+mod providers;
+mod reconcile;
 pub mod records;
+mod routes;
+mod server;
+mod session;
+mod spec;
+mod ssh;
+pub mod store;
+mod watch;
+mod wire;
+
+pub use failure::Failure;
+pub use server::{LockError, Parts, ServeError, StateLock, serve};

@@ -1,0 +1,329 @@
+//! Processes that clients start: asked for over the session, carried by a stream of their own, so that each has its own
+//! flow control and a slow reader slows down nobody else.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use navigator_proto::session::v1 as proto;
+use navigator_proto::session::v1::{from_process, to_process, to_supervisor};
+use navigator_proto::v1 as api;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use crate::access::new_token;
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::metrics::Metrics;
+use crate::records::Phase;
+
+/// How long a supervisor may take to open a process's stream.
+const OPEN: Duration = Duration::from_secs(10);
+/// Pieces of input on their way to a process.
+const INPUT: usize = 4;
+/// Bytes of one piece of input.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Most words of a command.
+const WORDS: usize = 4096;
+/// Most bytes of a command with its environment: half of what the kernel takes for certain (ARG_MAX).
+const COMMAND_BYTES: usize = 1024 * 1024;
+/// Largest side of a terminal, in cells.
+const CELLS: u32 = u16::MAX as u32;
+
+type Input = ReceiverStream<Result<proto::ToProcess, Status>>;
+type Opened = Result<Process, Failure>;
+
+/// Processes whose stream is awaited, by their unguessable ids.
+#[derive(Default)]
+pub(crate) struct Waiting(Mutex<HashMap<String, oneshot::Sender<Opened>>>);
+
+/// A process's stream.
+pub(crate) struct Process {
+    output: Streaming<proto::FromProcess>,
+    input: mpsc::Sender<Result<proto::ToProcess, Status>>,
+}
+
+impl Waiting {
+    fn expect(&self, id: String) -> oneshot::Receiver<Opened> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        receiver
+    }
+
+    fn take(&self, id: &str) -> Option<oneshot::Sender<Opened>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// A supervisor has opened a process's stream; what goes to the process comes out of the result.
+    pub(crate) async fn arrived(
+        &self,
+        mut output: Streaming<proto::FromProcess>,
+    ) -> Result<Input, Status> {
+        let first = output.message().await?.and_then(|first| first.message);
+        let Some(from_process::Message::ExecId(id)) = first else {
+            return Err(Status::invalid_argument("the first message must name the process"));
+        };
+        let caller =
+            self.take(&id).ok_or_else(|| Status::not_found("nobody waits for this process"))?;
+        let (input, receiver) = mpsc::channel(INPUT);
+        caller
+            .send(Ok(Process { output, input }))
+            .map_err(|_| Status::cancelled("the client is gone"))?;
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    /// A supervisor could not start a process.
+    pub(crate) fn refused(&self, id: &str, message: String) {
+        if let Some(caller) = self.take(id) {
+            // Whoever asked may be gone.
+            let _gone = caller.send(Err(Failure::Unavailable(message)));
+        }
+    }
+}
+
+/// Ends waiting for a process when whoever waits is gone.
+struct Wait<'a>(&'a Waiting, String);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.take(&self.1);
+    }
+}
+
+/// What a process prints, and its end.
+pub(crate) type Events =
+    std::pin::Pin<Box<dyn Stream<Item = Result<api::ExecSandboxEvent, Status>> + Send>>;
+
+impl Gateway {
+    /// Starts a process and returns its output; `input` is what it reads. The process ends when the output is
+    /// dropped.
+    pub(crate) async fn exec(
+        self: &Arc<Self>,
+        start: api::ExecStart,
+        input: impl Stream<Item = Result<to_process::Message, Status>> + Send + 'static,
+    ) -> Result<Events, Failure> {
+        check(&start)?;
+        let sandbox = self.with_id(&start.sandbox_id).await?;
+        if !matches!(sandbox.phase, Phase::Ready | Phase::Unknown) {
+            let phase = crate::wire::phase_word(sandbox.phase);
+            return Err(Failure::Precondition(format!("the sandbox is {phase}, not ready")));
+        }
+        let live = self.live(sandbox.id);
+        let place = Arc::clone(&live.execs).try_acquire_owned().map_err(|_| {
+            Failure::Exhausted(
+                "too many processes are followed in this sandbox; wait for one to end".into(),
+            )
+        })?;
+        let session = live.session.get();
+        let session = session.ok_or_else(|| {
+            Failure::Unavailable("the sandbox's supervisor is not connected".into())
+        })?;
+        let (id, _) = new_token();
+        let wait = Wait(&live.waiting, id.to_string());
+        let opened = live.waiting.expect(id.to_string());
+        let request = proto::ExecRequest { exec_id: id.to_string(), start: Some(start) };
+        if !session.send(to_supervisor::Message::Exec(request)) {
+            return Err(Failure::Unavailable("the sandbox's supervisor takes no requests".into()));
+        }
+        let process = match tokio::time::timeout(OPEN, opened).await {
+            Ok(Ok(opened)) => opened?,
+            Ok(Err(_)) | Err(_) => {
+                return Err(Failure::Unavailable("the sandbox's supervisor did not answer".into()));
+            }
+        };
+        drop(wait);
+        Ok(self.carry(process, input, place))
+    }
+
+    fn carry(
+        &self,
+        process: Process,
+        input: impl Stream<Item = Result<to_process::Message, Status>> + Send + 'static,
+        place: OwnedSemaphorePermit,
+    ) -> Events {
+        let over = CancellationToken::new();
+        let ended = over.clone();
+        let sender = process.input;
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = pump(input, sender) => {}
+            }
+        });
+        let held = (place, over.drop_guard(), Counted::new(&self.metrics));
+        let events = process.output.flat_map(move |message| {
+            // Freed when the output is dropped.
+            let _held = &held;
+            let gone = "the sandbox's supervisor is gone, and the process with it";
+            stream::iter(match message {
+                Ok(message) => message.message.map(events).unwrap_or_default(),
+                Err(_) => vec![Err(Status::unavailable(gone))],
+            })
+        });
+        Box::pin(events)
+    }
+}
+
+/// A process that a client follows, as long as it does.
+struct Counted(Arc<Metrics>);
+
+impl Counted {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.execs.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.execs.dec();
+    }
+}
+
+/// Passes input on until its end; keeps the way open until the process ends.
+async fn pump(
+    input: impl Stream<Item = Result<to_process::Message, Status>>,
+    sender: mpsc::Sender<Result<proto::ToProcess, Status>>,
+) {
+    tokio::pin!(input);
+    while let Some(message) = input.next().await {
+        let last = message.is_err();
+        let message = message.map(|message| proto::ToProcess { message: Some(message) });
+        if sender.send(message).await.is_err() || last {
+            return;
+        }
+    }
+    sender.closed().await;
+}
+
+fn events(message: from_process::Message) -> Vec<Result<api::ExecSandboxEvent, Status>> {
+    use api::exec_sandbox_event::Payload;
+    let stdout = |data| Payload::Stdout(api::ExecSandboxStdout { data });
+    let stderr = |data| Payload::Stderr(api::ExecSandboxStderr { data });
+    let exit = |exit_code| Payload::Exit(api::ExecSandboxExit { exit_code });
+    let payloads = match message {
+        from_process::Message::ExecId(_) => vec![],
+        from_process::Message::Stdout(data) => vec![stdout(data)],
+        from_process::Message::Stderr(data) => vec![stderr(data)],
+        from_process::Message::ExitCode(code) => vec![exit(code)],
+        // As a shell would say it.
+        from_process::Message::Failure(failure) => {
+            let words = format!("navigator: {}\n", failure.message);
+            vec![stderr(words.into_bytes()), exit(failure.exit_code)]
+        }
+    };
+    let event = |payload| Ok(api::ExecSandboxEvent { payload: Some(payload) });
+    payloads.into_iter().map(event).collect()
+}
+
+/// A request's whole standard input, in pieces.
+pub(crate) fn whole_input(
+    stdin: Vec<u8>,
+) -> impl Stream<Item = Result<to_process::Message, Status>> {
+    let stdin = bytes::Bytes::from(stdin);
+    let pieces = stdin.len().div_ceil(PIECE_BYTES);
+    let piece = move |number: usize| {
+        let start = number * PIECE_BYTES;
+        let end = (start + PIECE_BYTES).min(stdin.len());
+        to_process::Message::Stdin(stdin.slice(start..end).to_vec())
+    };
+    let end = to_process::Message::StdinEnd(api::ExecStdinEnd {});
+    stream::iter((0..pieces).map(piece).chain([end]).map(Ok))
+}
+
+/// What a client sends after the start of an interactive process.
+pub(crate) fn interactive_input(
+    requests: Streaming<api::ExecInteractiveRequest>,
+) -> impl Stream<Item = Result<to_process::Message, Status>> {
+    use api::exec_interactive_request::Payload;
+    requests.map(|request| match request?.payload {
+        None => Err(Status::invalid_argument("an empty message")),
+        Some(Payload::Start(_)) => Err(Status::invalid_argument("a process starts once")),
+        Some(Payload::Stdin(data)) => Ok(to_process::Message::Stdin(data)),
+        Some(Payload::StdinEnd(end)) => Ok(to_process::Message::StdinEnd(end)),
+        Some(Payload::Resize(size)) => Ok(to_process::Message::Resize(size)),
+        Some(Payload::Signal(signal)) => Ok(to_process::Message::Signal(signal)),
+    })
+}
+
+/// Refuses what cannot be a command.
+fn check(start: &api::ExecStart) -> Result<(), Failure> {
+    let invalid = |message: &str| Err(Failure::Invalid(message.to_owned()));
+    if start.command.first().is_none_or(String::is_empty) {
+        return invalid("the command is empty");
+    }
+    if start.command.len() > WORDS {
+        return invalid("the command has more than 4096 words");
+    }
+    let environment = start.environment.iter().map(|(name, value)| name.len() + value.len() + 2);
+    let bytes = start.command.iter().map(|word| word.len() + 1).chain(environment).sum::<usize>();
+    if bytes > COMMAND_BYTES {
+        return invalid("the command and its environment are larger than 1 MiB");
+    }
+    if start.command.iter().chain([&start.workdir]).any(|text| text.contains('\0')) {
+        return invalid("a command and its directory cannot hold NUL");
+    }
+    if !start.workdir.is_empty() && !start.workdir.starts_with('/') {
+        return invalid("the working directory must be an absolute path");
+    }
+    crate::spec::check_environment(&start.environment)?;
+    if let Some(size) = &start.terminal
+        && [size.rows, size.columns].iter().any(|cells| *cells == 0 || *cells > CELLS)
+    {
+        return invalid("a terminal has 1 to 65535 rows and columns");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(words: &[&str]) -> api::ExecStart {
+        api::ExecStart {
+            command: words.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_command_is_refused() {
+        assert!(check(&start(&["true"])).is_ok());
+        let long = "x".repeat(COMMAND_BYTES);
+        for words in [&[][..], &[""], &["a\0b"], &["a", &long], &["x"; WORDS + 1]] {
+            assert!(check(&start(words)).is_err());
+        }
+        for workdir in ["relative", "/a\0b"] {
+            assert!(
+                check(&api::ExecStart { workdir: workdir.into(), ..start(&["true"]) }).is_err()
+            );
+        }
+        for name in ["", "1A", "A=B", "A B", "A\0"] {
+            let environment = [(name.to_owned(), String::new())].into();
+            assert!(
+                check(&api::ExecStart { environment, ..start(&["true"]) }).is_err(),
+                "{name:?}"
+            );
+        }
+        for (rows, columns) in [(0, 80), (24, 0), (24, 70_000)] {
+            let terminal = Some(api::TerminalSize { rows, columns });
+            assert!(check(&api::ExecStart { terminal, ..start(&["true"]) }).is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn input_comes_in_pieces_and_ends() {
+        let stdin = vec![7; 2 * PIECE_BYTES + 1];
+        let pieces: Vec<_> = whole_input(stdin.clone()).map(Result::unwrap).collect().await;
+        let mut joined: Vec<u8> = vec![];
+        for piece in &pieces[..pieces.len() - 1] {
+            let to_process::Message::Stdin(data) = piece else { panic!("not input") };
+            joined.extend(data);
+        }
+        assert!(joined == stdin && pieces.len() == 4);
+        assert!(matches!(pieces[3], to_process::Message::StdinEnd(_)));
+    }
+}

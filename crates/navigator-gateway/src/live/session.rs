@@ -1,0 +1,66 @@
+//! The session with a sandbox's supervisor, while there is one.
+
+use std::sync::{Mutex, PoisonError};
+
+use navigator_proto::session::v1::{ToSupervisor, to_supervisor::Message};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+/// Messages on their way to a supervisor: they are few, and it answers at once.
+const MESSAGES: usize = 256;
+
+/// A supervisor that is connected.
+#[derive(Clone)]
+pub(crate) struct Attached {
+    number: u64,
+    messages: mpsc::Sender<Result<ToSupervisor, Status>>,
+}
+
+impl Attached {
+    /// Sends a message; whether there was room for it. A supervisor that does not read is as good as gone.
+    pub(crate) fn send(&self, message: Message) -> bool {
+        self.messages.try_send(Ok(ToSupervisor { message: Some(message) })).is_ok()
+    }
+}
+
+/// The place of the newest session.
+#[derive(Default)]
+pub(crate) struct Attachment(Mutex<Place>);
+
+#[derive(Default)]
+struct Place {
+    sessions: u64,
+    newest: Option<Attached>,
+}
+
+impl Attachment {
+    /// A new session takes the place of the one before, which is closed by that.
+    pub(crate) fn attach(&self) -> (Attached, mpsc::Receiver<Result<ToSupervisor, Status>>) {
+        let (messages, receiver) = mpsc::channel(MESSAGES);
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        place.sessions += 1;
+        let attached = Attached { number: place.sessions, messages };
+        place.newest = Some(attached.clone());
+        (attached, receiver)
+    }
+
+    /// A session has ended; whether it was the newest, so that there is none now.
+    pub(crate) fn detach(&self, ended: &Attached) -> bool {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = place.newest.as_ref().is_some_and(|newest| newest.number == ended.number);
+        if newest {
+            place.newest = None;
+        }
+        newest
+    }
+
+    /// Ends the session, whichever it is.
+    pub(crate) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).newest = None;
+    }
+
+    /// The newest session.
+    pub(crate) fn get(&self) -> Option<Attached> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).newest.clone()
+    }
+}

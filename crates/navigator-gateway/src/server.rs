@@ -1,0 +1,129 @@
+//! The gateway as a server: what it needs to start, its listeners, its orderly end.
+
+mod connection;
+mod http;
+mod lock;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use navigator_drivers::ComputeDriver;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::live::Hub;
+use crate::metrics::Metrics;
+use crate::reconcile;
+use crate::store::Store;
+use connection::Serving;
+pub use lock::{LockError, StateLock};
+
+/// How long calls may take to end when the gateway does.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Held as long as the gateway runs.
+    pub lock: StateLock,
+    /// What is kept.
+    pub store: Store,
+    /// Where sandboxes run.
+    pub driver: Arc<dyn ComputeDriver>,
+    /// Path of the unix socket.
+    pub socket: PathBuf,
+    /// Places of this machine that no sandbox may have: the gateway's own.
+    pub own_places: Vec<PathBuf>,
+    /// Most sandboxes.
+    pub most_sandboxes: u32,
+    /// Cancelled to end the gateway.
+    pub ending: CancellationToken,
+}
+
+/// A gateway that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its socket.
+    #[error("failed to listen on {path}")]
+    Listen {
+        /// The socket's path.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// What there is could not be looked through.
+    #[error("failed to look at the sandboxes that there are")]
+    Start(#[source] Failure),
+    /// The driver was used before.
+    #[error("failed to watch supervisors: the driver is in use already")]
+    Driver,
+}
+
+/// Serves until it is told to end, then lets calls that run come to their end.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start; nothing was changed then.
+pub async fn serve(parts: Parts) -> Result<(), ServeError> {
+    let listener = listen(&parts.socket)
+        .map_err(|source| ServeError::Listen { path: parts.socket.clone(), source })?;
+    let gone = parts.driver.gone().ok_or(ServeError::Driver)?;
+    let (astray, strays) = mpsc::unbounded_channel();
+    let ending = parts.ending.clone();
+    let gateway = Arc::new(Gateway {
+        store: parts.store,
+        hub: Hub::default(),
+        driver: parts.driver,
+        socket: parts.socket,
+        address: None::<SocketAddr>,
+        own_places: parts.own_places,
+        most_sandboxes: parts.most_sandboxes,
+        metrics: Arc::new(Metrics::new()),
+        astray,
+        tasks: TaskTracker::new(),
+        ending: ending.clone(),
+    });
+    let reconciling = tokio::spawn(reconcile::run(Arc::clone(&gateway), strays, gone));
+    reconcile::at_start(&gateway).await.map_err(ServeError::Start)?;
+    let serving = Serving::new(&gateway);
+    tracing::info!(socket = %gateway.socket.display(), "ready");
+    serving.unix(listener, &ending).await;
+    drain(&gateway, serving).await;
+    reconciling.abort();
+    // A socket of nobody would only puzzle; whoever starts next removes it otherwise.
+    let _gone_already = std::fs::remove_file(&gateway.socket);
+    drop(parts.lock);
+    Ok(())
+}
+
+async fn drain(gateway: &Gateway, serving: Serving) {
+    tracing::info!("ending");
+    gateway.tasks.close();
+    let over = async {
+        serving.over().await;
+        gateway.tasks.wait().await;
+    };
+    if tokio::time::timeout(DRAIN, over).await.is_err() {
+        tracing::warn!("some calls were still running and are cut off");
+    }
+}
+
+/// Listens on a socket that only this user can reach. The state lock is held: a socket that is there is nobody's.
+fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if let Some(directory) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

@@ -1,0 +1,129 @@
+//! Connections: who is at the other end, and the calls that come over them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::Request;
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use navigator_proto::inference::v1::inference_server::InferenceServer;
+use navigator_proto::session::v1::session_server::SessionServer;
+use navigator_proto::v1::navigator_server::NavigatorServer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::http;
+use crate::access::{Peer, guard};
+use crate::api::{InferenceApi, NavigatorApi};
+use crate::gateway::Gateway;
+use crate::metrics::measure;
+use crate::session::Sessions;
+
+/// Connections at once: one for each of a thousand supervisors, and as many clients again.
+const CONNECTIONS: usize = 4096;
+/// Calls at once over one connection.
+const STREAMS: u32 = 512;
+/// How long a client may take to send the head of an HTTP/1 request.
+const HEAD: Duration = Duration::from_secs(10);
+/// Pause after the system refused a connection, such as for want of descriptors.
+const REFUSED: Duration = Duration::from_millis(50);
+
+/// Serves connections.
+pub(crate) struct Serving {
+    router: Router,
+    room: Arc<Semaphore>,
+    graceful: GracefulShutdown,
+}
+
+impl Serving {
+    /// Everything that can be called.
+    pub(crate) fn new(gateway: &Arc<Gateway>) -> Self {
+        let calls =
+            tonic::service::Routes::new(NavigatorServer::new(NavigatorApi(Arc::clone(gateway))))
+                .add_service(InferenceServer::new(InferenceApi(Arc::clone(gateway))))
+                .add_service(SessionServer::new(Sessions(Arc::clone(gateway))))
+                .into_axum_router()
+                .layer(axum::middleware::from_fn_with_state(gateway.store.clone(), guard))
+                .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway.metrics), measure));
+        Self {
+            router: calls.merge(http::routes(Arc::clone(gateway))),
+            room: Arc::new(Semaphore::new(CONNECTIONS)),
+            graceful: GracefulShutdown::new(),
+        }
+    }
+
+    /// Takes connections from a unix socket until the gateway ends.
+    pub(crate) async fn unix(&self, listener: UnixListener, ending: &CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                () = ending.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) if is_owner(&stream) => self.connection(stream, Peer::Owner),
+                // Closed without a word.
+                Ok((stream, _)) => drop(stream),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(REFUSED).await;
+                }
+            }
+        }
+    }
+
+    fn connection<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+            tracing::warn!("too many connections; one was closed");
+            return;
+        };
+        let router = self.router.clone();
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            router.clone().oneshot(request)
+        });
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .adaptive_window(false);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let watched = self.graceful.watch(connection.into_owned());
+        tokio::spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            drop(place);
+        });
+    }
+
+    /// Waits until every connection has come to its end.
+    pub(crate) async fn over(self) {
+        self.graceful.shutdown().await;
+    }
+}
+
+/// Whether the process at the other end belongs to the user that this one runs as.
+fn is_owner(stream: &UnixStream) -> bool {
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == rustix::process::getuid().as_raw() => true,
+        Ok(peer) => {
+            tracing::warn!(uid = peer.uid(), "a connection of another user was refused");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection of nobody known was refused");
+            false
+        }
+    }
+}

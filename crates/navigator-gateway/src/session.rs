@@ -1,0 +1,229 @@
+//! The gateway's side of the sessions with supervisors.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use navigator_policy::Policy;
+use navigator_proto::session::v1 as proto;
+use navigator_proto::session::v1::from_supervisor::Message;
+use navigator_proto::session::v1::hello::State;
+use navigator_proto::session::v1::session_server::Session;
+use navigator_proto::session::v1::to_supervisor;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::access::Principal;
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::lifecycle::{ready, set};
+use crate::live::{Attached, Live};
+use crate::records::{Desired, Layer, Phase, RevisionStatus, Sandbox, Severity};
+use crate::{reconcile, wire};
+
+/// Serves supervisors.
+pub(crate) struct Sessions(pub(crate) Arc<Gateway>);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Session for Sessions {
+    type JoinStream = Answers<proto::ToSupervisor>;
+    type ExecStream = Answers<proto::ToProcess>;
+
+    async fn join(
+        &self,
+        request: Request<Streaming<proto::FromSupervisor>>,
+    ) -> Result<Response<Self::JoinStream>, Status> {
+        let gateway = &self.0;
+        let live = gateway.caller(&request)?;
+        let mut messages = request.into_inner();
+        let Some(Message::Hello(hello)) = messages.message().await?.and_then(|first| first.message)
+        else {
+            return Err(Status::invalid_argument("the first message must be a hello"));
+        };
+        let (attached, answers) = gateway.hello(&live, hello).await?;
+        let gateway = Arc::clone(gateway);
+        gateway.tasks.clone().spawn(async move { gateway.follow(live, attached, messages).await });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn exec(
+        &self,
+        request: Request<Streaming<proto::FromProcess>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        let live = self.0.caller(&request)?;
+        let input = live.waiting.arrived(request.into_inner()).await?;
+        Ok(Response::new(Box::pin(input)))
+    }
+}
+
+type Answered = (Attached, tokio::sync::mpsc::Receiver<Result<proto::ToSupervisor, Status>>);
+
+impl Gateway {
+    /// The sandbox whose supervisor calls.
+    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Live>, Status> {
+        match request.extensions().get::<Arc<Principal>>().map(AsRef::as_ref) {
+            Some(Principal::Sandbox(id)) => Ok(self.live(*id)),
+            Some(Principal::Owner | Principal::User(_)) | None => {
+                Err(Status::permission_denied("not a sandbox"))
+            }
+        }
+    }
+
+    /// Takes a supervisor's hello: what it says is what is.
+    async fn hello(
+        self: &Arc<Self>,
+        live: &Live,
+        hello: proto::Hello,
+    ) -> Result<Answered, Failure> {
+        let _held = live.lifecycle.lock().await;
+        let found = self.store.sandbox(live.id).await?;
+        let found = found.filter(|sandbox| sandbox.desired == Desired::Running);
+        let mut sandbox = found.ok_or_else(|| Failure::missing("sandbox", live.id))?;
+        match hello.state {
+            Some(State::Running(running)) => {
+                take_running(&mut sandbox, running);
+                self.hello_running(live, sandbox, hello.policy_version, hello.discovered_policy)
+                    .await
+            }
+            Some(State::Failure(failure)) => self.hello_failed(live, sandbox, failure).await,
+            None => Err(Failure::Invalid("a hello must say how the sandbox is".into())),
+        }
+    }
+
+    async fn hello_running(
+        self: &Arc<Self>,
+        live: &Live,
+        mut sandbox: Sandbox,
+        in_force: u32,
+        discovered: Option<navigator_proto::sandbox::v1::SandboxPolicy>,
+    ) -> Result<Answered, Failure> {
+        let version = match discovered {
+            Some(policy) => self.discovered(live, &policy).await?,
+            None => in_force,
+        };
+        let news = sandbox.phase != Phase::Ready;
+        sandbox.phase = Phase::Ready;
+        sandbox.policy_in_force = version;
+        let message = "it runs, and every layer was tested from inside";
+        set(&mut sandbox.conditions, ready("True", "Running", message));
+        self.save(live, &mut sandbox).await?;
+        self.store
+            .settle_revision(live.id, version, &RevisionStatus::Loaded, crate::gateway::now())
+            .await?;
+        let (attached, answers) = live.session.attach();
+        attached.send(to_supervisor::Message::Welcome(proto::Welcome { policy_version: version }));
+        self.push_newest_policy(live, &attached, version).await?;
+        self.push_environment_to(&attached, &sandbox).await?;
+        if news {
+            self.note(live, Severity::Normal, "Ready", message).await;
+        }
+        Ok((attached, answers))
+    }
+
+    async fn hello_failed(
+        &self,
+        live: &Live,
+        mut sandbox: Sandbox,
+        failure: proto::Failure,
+    ) -> Result<Answered, Failure> {
+        let failure = wire::bounded_failure(failure);
+        sandbox.phase = Phase::Error;
+        set(&mut sandbox.conditions, ready("False", &failure.reason, &failure.message));
+        self.save(live, &mut sandbox).await?;
+        self.note(live, Severity::Warning, &failure.reason, &failure.message).await;
+        // It says nothing more and hears nothing more.
+        let (attached, answers) = live.session.attach();
+        live.session.detach(&attached);
+        Ok((attached, answers))
+    }
+
+    /// The policy that a supervisor found becomes version 1, after the same checks as any other.
+    async fn discovered(
+        &self,
+        live: &Live,
+        message: &navigator_proto::sandbox::v1::SandboxPolicy,
+    ) -> Result<u32, Failure> {
+        let policy =
+            Policy::try_from(message).map_err(|error| Failure::Invalid(error.to_string()))?;
+        if let Some(known) = self.store.revision(live.id, 1).await? {
+            // It said so before, and the answer did not arrive.
+            return if known.policy == policy {
+                Ok(1)
+            } else {
+                Err(Failure::Precondition("the sandbox has another first policy already".into()))
+            };
+        }
+        let first = crate::lifecycle::first_revision(policy);
+        self.store.add_revision(live.id, &first, 0).await?;
+        Ok(1)
+    }
+
+    /// Follows a session to its end.
+    async fn follow(
+        self: Arc<Self>,
+        live: Arc<Live>,
+        attached: Attached,
+        mut messages: Streaming<proto::FromSupervisor>,
+    ) {
+        loop {
+            let message = tokio::select! {
+                () = self.ending.cancelled() => break,
+                message = messages.message() => message,
+            };
+            let handled = match message {
+                Ok(Some(proto::FromSupervisor { message: Some(message) })) => {
+                    self.handle(&live, message).await
+                }
+                Ok(Some(proto::FromSupervisor { message: None })) => Ok(()),
+                Ok(None) => break,
+                Err(status) => {
+                    tracing::debug!(sandbox = %live.id, %status, "a session broke");
+                    break;
+                }
+            };
+            if let Err(error) = handled {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(sandbox = %live.id, error, "a supervisor's message was not taken");
+            }
+        }
+        if live.session.detach(&attached) {
+            reconcile::expect_session(&self, live.id);
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, live: &Live, message: Message) -> Result<(), Failure> {
+        match message {
+            Message::Hello(_) => Err(Failure::Invalid("a second hello".into())),
+            Message::Policy(result) => {
+                self.policy_result(live, result.version, result.load_error).await
+            }
+            Message::Logs(batch) => {
+                self.take_logs(live, batch.lines, batch.lost).await;
+                Ok(())
+            }
+            Message::ExecRefused(refused) => {
+                live.waiting.refused(&refused.exec_id, refused.message);
+                Ok(())
+            }
+            // The driver sees its end.
+            Message::Ended(_) => Ok(()),
+        }
+    }
+}
+
+fn take_running(sandbox: &mut Sandbox, running: proto::Running) {
+    let some = |text: String| if text.is_empty() { None } else { Some(text) };
+    sandbox.layers = running
+        .layers
+        .into_iter()
+        .map(|layer| Layer {
+            name: layer.name,
+            degraded: some(layer.degraded),
+            detail: layer.detail,
+        })
+        .collect();
+    sandbox.skipped =
+        running.skipped_paths.into_iter().map(|skipped| (skipped.path, skipped.reason)).collect();
+}
