@@ -109,16 +109,14 @@ impl From<Failure> for Status {
 fn store(error: &StoreError) -> Status {
     tracing::error!(error = error as &dyn std::error::Error, "the store failed");
     match error {
-        StoreError::ReadOnly => {
+        StoreError::ReadOnly(_) => {
             Status::unavailable("the store is read-only: nothing can be changed")
         }
-        StoreError::Full => Status::unavailable("the store is full: nothing can be changed"),
+        StoreError::Full(_) => Status::unavailable("the store is full: nothing can be changed"),
         StoreError::Unavailable(_) => Status::unavailable("the store cannot be reached"),
-        StoreError::NameTaken
-        | StoreError::Conflict
-        | StoreError::Missing
-        | StoreError::Corrupt(_) => {
-            Status::internal("the store failed; the gateway's log says how")
+        StoreError::Unstorable(what) => {
+            Status::invalid_argument(format!("{what} cannot be kept as it is"))
         }
+        _ => Status::internal("the store failed; the gateway's log says how"),
     }
 }

@@ -28,7 +28,7 @@ impl Gateway {
     ) -> Result<Sandbox, Failure> {
         let wanted = if name.is_empty() { None } else { Some(Name::parse(name)?) };
         self.check_providers(&spec).await?;
-        if self.store.count_sandboxes().await? >= u64::from(self.most_sandboxes) {
+        if self.store.count_sandboxes().await? >= self.most_sandboxes {
             let most = self.most_sandboxes;
             return Err(Failure::Exhausted(format!(
                 "there are {most} sandboxes, which is the limit"
