@@ -20,6 +20,7 @@ mod session;
 mod spec;
 mod ssh;
 pub mod store;
+pub mod telemetry;
 mod watch;
 mod wire;
 

@@ -7,12 +7,15 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use opentelemetry::KeyValue;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use tracing::Instrument;
 
 use crate::access::known_method;
 use crate::failure::Failure;
@@ -51,6 +54,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     calls: Family<Call, Counter>,
     seconds: Family<Method, Histogram>,
+    /// The same for an OTLP collector; costs nothing where there is none.
+    exported_seconds: opentelemetry::metrics::Histogram<f64>,
     sandboxes: Family<InPhase, Gauge>,
     sessions: Gauge,
     /// Processes that clients follow.
@@ -89,7 +94,19 @@ impl Metrics {
             "Supervisors that ended by themselves",
             ended.clone(),
         );
-        Self { registry, calls, seconds, sandboxes, sessions, execs, lost_lines, ended }
+        let meter = opentelemetry::global::meter("navigator");
+        let exported_seconds = meter.f64_histogram("navigator.call").with_unit("s").build();
+        Self {
+            registry,
+            calls,
+            seconds,
+            exported_seconds,
+            sandboxes,
+            sessions,
+            execs,
+            lost_lines,
+            ended,
+        }
     }
 
     /// What there is now, as text.
@@ -116,11 +133,14 @@ pub(crate) async fn measure(
 ) -> Response {
     let method = known_method(request.uri().path()).unwrap_or("unknown");
     let begun = Instant::now();
-    let response = next.run(request).await;
-    metrics.seconds.get_or_create(&Method { method }).observe(begun.elapsed().as_secs_f64());
+    let response = next.run(request).instrument(tracing::info_span!("call", method)).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    metrics.seconds.get_or_create(&Method { method }).observe(seconds);
     // A failure before the first answer is in the head; one after it is in the trailers, and counts as an answer.
     let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok());
     let code = code.unwrap_or("0").to_owned();
+    let labels = [KeyValue::new("method", method), KeyValue::new("code", code.clone())];
+    metrics.exported_seconds.record(seconds, &labels);
     metrics.calls.get_or_create(&Call { method, code }).inc();
     response
 }
