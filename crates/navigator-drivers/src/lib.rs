@@ -1,6 +1,8 @@
 //! Where sandboxes run. A driver starts, ends and finds supervisors; what a sandbox may do is none of its business.
 #![forbid(unsafe_code)]
 
+pub mod local;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -117,6 +117,15 @@ fn store(error: &StoreError) -> Status {
         StoreError::Unstorable(what) => {
             Status::invalid_argument(format!("{what} cannot be kept as it is"))
         }
-        _ => Status::internal("the store failed; the gateway's log says how"),
+        StoreError::NameTaken
+        | StoreError::Conflict
+        | StoreError::Missing
+        | StoreError::Corrupt(_)
+        | StoreError::InUse(_)
+        | StoreError::Newer { .. }
+        | StoreError::WrongKey
+        | StoreError::Path { .. } => {
+            Status::internal("the store failed; the gateway's log says how")
+        }
     }
 }

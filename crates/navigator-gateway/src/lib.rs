@@ -17,6 +17,7 @@ pub mod records;
 mod routes;
 mod server;
 mod session;
+pub mod settings;
 mod spec;
 mod ssh;
 pub mod store;

@@ -12,6 +12,7 @@ use crate::gateway::{Gateway, now};
 use crate::live::{Change, Live};
 use crate::records::{Desired, Name, Phase, Revision, RevisionStatus, Sandbox, Severity, Spec};
 use crate::store::StoreError;
+use condition::exposed;
 pub(crate) use condition::{ready, set};
 use navigator_policy::Policy;
 
@@ -239,6 +240,9 @@ impl Gateway {
 fn new_record(name: Name, spec: Spec) -> Sandbox {
     let mut conditions = vec![];
     set(&mut conditions, ready("False", "Created", "it was asked for"));
+    if !spec.providers.is_empty() {
+        set(&mut conditions, exposed());
+    }
     Sandbox {
         id: Uuid::now_v7(),
         name,

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::access::Principal;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::lifecycle::{ready, set};
+use crate::lifecycle::{first_revision, ready, set};
 use crate::live::{Attached, Live};
 use crate::records::{Desired, Layer, Phase, RevisionStatus, Sandbox, Severity};
 use crate::{reconcile, wire};
@@ -84,8 +84,11 @@ impl Gateway {
         match hello.state {
             Some(State::Running(running)) => {
                 take_running(&mut sandbox, running);
-                self.hello_running(live, sandbox, hello.policy_version, hello.discovered_policy)
-                    .await
+                let version = match hello.discovered_policy {
+                    Some(policy) => self.discovered(live, &mut sandbox, &policy).await?,
+                    None => hello.policy_version,
+                };
+                self.hello_running(live, sandbox, version).await
             }
             Some(State::Failure(failure)) => self.hello_failed(live, sandbox, failure).await,
             None => Err(Failure::Invalid("a hello must say how the sandbox is".into())),
@@ -96,13 +99,8 @@ impl Gateway {
         self: &Arc<Self>,
         live: &Live,
         mut sandbox: Sandbox,
-        in_force: u32,
-        discovered: Option<navigator_proto::sandbox::v1::SandboxPolicy>,
+        version: u32,
     ) -> Result<Answered, Failure> {
-        let version = match discovered {
-            Some(policy) => self.discovered(live, &policy).await?,
-            None => in_force,
-        };
         let news = sandbox.phase != Phase::Ready;
         sandbox.phase = Phase::Ready;
         sandbox.policy_in_force = version;
@@ -139,25 +137,31 @@ impl Gateway {
         Ok((attached, answers))
     }
 
-    /// The policy that a supervisor found becomes version 1, after the same checks as any other.
+    /// The policy that a supervisor found becomes version 1, after the same checks as any other. A sandbox whose policy
+    /// cannot be taken must not go on running.
     async fn discovered(
         &self,
         live: &Live,
+        sandbox: &mut Sandbox,
         message: &navigator_proto::sandbox::v1::SandboxPolicy,
     ) -> Result<u32, Failure> {
-        let policy =
-            Policy::try_from(message).map_err(|error| Failure::Invalid(error.to_string()))?;
-        if let Some(known) = self.store.revision(live.id, 1).await? {
+        let known = self.store.revision(live.id, 1).await?;
+        let refused = match (Policy::try_from(message), known) {
+            (Ok(policy), None) => {
+                self.store.add_revision(live.id, &first_revision(policy), 0).await?;
+                return Ok(1);
+            }
             // It said so before, and the answer did not arrive.
-            return if known.policy == policy {
-                Ok(1)
-            } else {
-                Err(Failure::Precondition("the sandbox has another first policy already".into()))
-            };
-        }
-        let first = crate::lifecycle::first_revision(policy);
-        self.store.add_revision(live.id, &first, 0).await?;
-        Ok(1)
+            (Ok(policy), Some(known)) if known.policy == policy => return Ok(1),
+            (Ok(_), Some(_)) => "it has another first policy already".to_owned(),
+            (Err(error), _) => error.to_string(),
+        };
+        let message = format!("the policy of its root filesystem is refused: {refused}");
+        sandbox.phase = Phase::Error;
+        set(&mut sandbox.conditions, ready("False", "InvalidPolicy", &message));
+        self.save(live, sandbox).await?;
+        self.note(live, Severity::Warning, "InvalidPolicy", &message).await;
+        Err(Failure::Denied("the policy of its root filesystem is refused"))
     }
 
     /// Follows a session to its end.

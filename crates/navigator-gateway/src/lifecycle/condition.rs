@@ -17,6 +17,18 @@ pub(crate) fn ready(status: &str, reason: &str, message: &str) -> Condition {
     }
 }
 
+/// Says that programs in the sandbox see secrets.
+pub(crate) fn exposed() -> Condition {
+    Condition {
+        kind: "CredentialsExposed".into(),
+        status: "True".into(),
+        reason: "RealValues".into(),
+        message: "its programs get the real values of its providers' credentials as environment"
+            .into(),
+        since: now(),
+    }
+}
+
 /// Puts a condition in the place of the one of its kind; one that says the same stays as old as it is.
 pub(crate) fn set(conditions: &mut Vec<Condition>, mut new: Condition) {
     match conditions.iter_mut().find(|old| old.kind == new.kind) {
