@@ -30,7 +30,11 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
     ("navigator-policy", &["tokio", "http", "hyper", "rustix", "jiff", "nix"]),
     ("navigator-isolation", &["navigator-policy", "navigator-egress", "tokio", "hyper"]),
     ("navigator-egress", &["navigator-isolation", "navigator-supervisor", "tonic", "prost"]),
-    ("navigator-supervisor", &["clap", "rusqlite", "tonic"]),
+    // Its session speaks gRPC; of the gateway it knows nothing else.
+    (
+        "navigator-supervisor",
+        &["clap", "rusqlite", "tokio-postgres", "navigator-gateway", "navigator-drivers"],
+    ),
 ];
 /// Oldest versions without known holes.
 const OLDEST: [(&str, [u64; 3]); 5] = [

@@ -15,7 +15,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{LayerStatus, ProcessSpec, SkippedPath, TerminalSize};
+use crate::spec::{LayerStatus, ProcessSpec, SkippedPath};
 
 /// Largest packet; far above any message, since big payloads travel in a memory file.
 const PACKET: usize = 64 * 1024;
@@ -29,7 +29,7 @@ const PROCESS_BYTES: u64 = 8 * 1024 * 1024;
 pub(crate) enum Request {
     /// The id maps are written: set the sandbox up.
     Proceed,
-    /// Start the process described by the attached memory file.
+    /// Start the process described by the attached memory file; the descriptors after it are its own.
     Spawn {
         /// The supervisor's number for it.
         id: u64,
@@ -41,12 +41,15 @@ pub(crate) enum Request {
         /// Signal number.
         signal: i32,
     },
-    /// The user's terminal changed its size.
-    Resize {
-        /// The supervisor's number for the process.
+    /// Kill the process group of a process, and every other group of the session that it leads.
+    Kill {
+        /// The supervisor's number for it.
         id: u64,
-        /// The new size.
-        size: TerminalSize,
+    },
+    /// Send a signal to every process but init, and report when none is left.
+    SignalAll {
+        /// Signal number.
+        signal: i32,
     },
 }
 
@@ -100,6 +103,8 @@ pub(crate) enum Report {
         /// How it ended.
         status: ExitStatus,
     },
+    /// After [`Request::SignalAll`]: no process but init is left.
+    Empty,
 }
 
 /// What a descriptor that init hands out is.
@@ -190,13 +195,31 @@ impl Channel {
 
     /// Sends one message with descriptors.
     pub(crate) fn send<M: Serialize>(&self, message: &M, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_with(message, fds, SendFlags::NOSIGNAL)
+    }
+
+    /// The same, but fails with `WouldBlock` when the other side has too many to read.
+    pub(crate) fn try_send<M: Serialize>(
+        &self,
+        message: &M,
+        fds: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        self.send_with(message, fds, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+    }
+
+    fn send_with<M: Serialize>(
+        &self,
+        message: &M,
+        fds: &[BorrowedFd<'_>],
+        flags: SendFlags,
+    ) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        rustix::net::sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+        rustix::net::sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, flags)?;
         Ok(())
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Session {
     Own,
     /// A process group of its own in init's session, in the foreground of that terminal.
     Foreground(RawFd),
+    /// A session of its own, with that terminal.
+    Leader(RawFd),
 }
 
 /// What every process of a sandbox shares.
@@ -136,6 +138,12 @@ impl<'a> Launch<'a> {
     fn enter_session(&self) -> rustix::io::Result<()> {
         match self.session {
             Session::Own => rustix::process::setsid().map(drop),
+            Session::Leader(terminal) => {
+                rustix::process::setsid()?;
+                // SAFETY: init owns the terminal and this process is a copy of init.
+                let terminal = unsafe { BorrowedFd::borrow_raw(terminal) };
+                rustix::process::ioctl_tiocsctty(terminal)
+            }
             Session::Foreground(terminal) => {
                 rustix::process::setpgid(None, None)?;
                 // SAFETY: init owns the terminal and this process is a copy of init.

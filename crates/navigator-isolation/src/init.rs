@@ -4,23 +4,24 @@
 //! processes' Landlock domain, so none of them can signal or trace it. When the supervisor is gone it ends,
 //! and the kernel ends everything in its pid namespace with it (pid_namespaces(7)).
 
-use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+mod serving;
+mod sessions;
+mod terminals;
 
-use rustix::event::{PollFd, PollFlags};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::Signal;
 
 use crate::access::Domain;
-use crate::channel::{self, Channel, DESCRIPTORS, ExitStatus, Report, Request, Stage, WayKind};
-use crate::confine::{Confinement, Launch, Session, raw};
+use crate::channel::{Channel, DESCRIPTORS, Report, Request, WayKind};
+use crate::confine::raw;
 use crate::ids::IdMap;
-use crate::probe::Expectation;
 use crate::seccomp::Filters;
-use crate::spec::{LayerStatus, Network, ProcessSpec, SandboxSpec, SkippedPath, Stdio};
+use crate::spec::{LayerStatus, Network, SandboxSpec, SkippedPath};
 use crate::{connects, mounts, network, sys};
+use serving::Serving;
 
 /// How readily the kernel ends a process of a sandbox when the machine runs out of memory, before anything
 /// of the user's own. Source: proc_pid_oom_score_adj(5).
@@ -31,7 +32,7 @@ pub(crate) struct Init {
     pub(crate) spec: SandboxSpec,
     pub(crate) ids: IdMap,
     pub(crate) channel: Channel,
-    /// Mounts that only the supervisor could open, in the order of `spec.binds`.
+    /// Mounts that only the supervisor could open, in the order of `spec.mounts()`.
     pub(crate) binds: Vec<Option<OwnedFd>>,
 }
 
@@ -203,235 +204,4 @@ fn layers(landlock: LayerStatus, ids: IdMap) -> Vec<LayerStatus> {
             detail: "no capabilities, no_new_privs".into(),
         },
     ]
-}
-
-/// A process that the supervisor asked for.
-struct Running {
-    pid: Pid,
-    has_terminal: bool,
-}
-
-/// Init's loop and what it keeps.
-struct Serving<'a> {
-    confinement: Confinement<'a>,
-    channel: &'a Channel,
-    ready: &'a Ready,
-    processes: BTreeMap<u64, Running>,
-    terminal: Option<OwnedFd>,
-    terminal_master: Option<OwnedFd>,
-}
-
-impl<'a> Serving<'a> {
-    fn new(spec: &'a SandboxSpec, ids: IdMap, channel: &'a Channel, ready: &'a Ready) -> Self {
-        let network = spec.network.port_without_listener();
-        let expected = Expectation { landlock: ready.landlock, network };
-        let confinement = Confinement {
-            user: &spec.user,
-            processes: spec.processes,
-            drop_groups: ids.may_drop_groups(),
-            filters: &ready.filters,
-            expected,
-        };
-        Self {
-            confinement,
-            channel,
-            ready,
-            processes: BTreeMap::new(),
-            terminal: None,
-            terminal_master: None,
-        }
-    }
-
-    /// Serves until the supervisor goes away or something fails; either ends the sandbox.
-    fn run(mut self) -> i32 {
-        loop {
-            let mut wait = [
-                PollFd::new(self.channel, PollFlags::IN),
-                PollFd::new(&self.ready.signals, PollFlags::IN),
-            ];
-            match rustix::event::poll(&mut wait, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return 1,
-            }
-            let [asked, ended] = [wait[0].revents(), wait[1].revents()];
-            if !ended.is_empty() && self.reap().is_err() {
-                return 1;
-            }
-            if asked.is_empty() {
-                continue;
-            }
-            match self.channel.receive::<Request>() {
-                Ok(Some((request, mut fds))) => {
-                    if self.serve(request, fds.pop_front()).is_err() {
-                        return 1;
-                    }
-                }
-                Ok(None) => return 0,
-                Err(_) => return 1,
-            }
-        }
-    }
-
-    fn serve(&mut self, request: Request, fd: Option<OwnedFd>) -> io::Result<()> {
-        match request {
-            Request::Proceed => Ok(()),
-            Request::Spawn { id } => {
-                let process = channel::open_process(fd.ok_or(io::ErrorKind::InvalidData)?)?;
-                let report = match self.spawn(id, &process) {
-                    Ok(pid) => {
-                        let has_terminal = process.terminal.is_some();
-                        self.processes.insert(id, Running { pid, has_terminal });
-                        Report::Started { id, pid: pid.as_raw_nonzero().get() }
-                    }
-                    Err((stage, errno)) => Report::NotStarted { id, stage, errno },
-                };
-                self.channel.send(&report, &[])
-            }
-            Request::Signal { id, signal } => {
-                // A process that is gone needs no signal.
-                if let Some(running) = self.processes.get(&id)
-                    && let Some(signal) = Signal::from_named_raw(signal)
-                {
-                    match rustix::process::kill_process_group(running.pid, signal) {
-                        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Ok(())
-            }
-            Request::Resize { size, .. } => {
-                let Some(master) = &self.terminal_master else { return Ok(()) };
-                rustix::termios::tcsetwinsize(master, winsize(size)).map_err(Into::into)
-            }
-        }
-    }
-
-    fn spawn(&mut self, id: u64, process: &ProcessSpec) -> Result<Pid, (Stage, i32)> {
-        let session = match process.terminal {
-            Some(size) => Session::Foreground(raw(self.open_terminal(id, size)?)),
-            None => Session::Own,
-        };
-        let launch = Launch::new(process, session, &self.confinement)
-            .map_err(|_| (Stage::Exec, libc::EINVAL))?;
-        let failed =
-            |stage| move |error: io::Error| (stage, error.raw_os_error().unwrap_or(libc::EIO));
-        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| (Stage::Descriptors, error.raw_os_error()))?;
-        let terminal = self.terminal.as_ref().map_or(raw(&null), raw);
-        let mut stdio = [0; 3];
-        for (number, (place, kind)) in stdio.iter_mut().zip(process.stdio).enumerate() {
-            *place = match kind {
-                Stdio::Inherit => number as i32,
-                Stdio::Terminal => terminal,
-                Stdio::Null => raw(&null),
-            };
-        }
-        let domain = self.ready.domain.for_process().map_err(failed(Stage::Landlock))?;
-        let flags = rustix::pipe::PipeFlags::CLOEXEC;
-        let (answer, report) =
-            rustix::pipe::pipe_with(flags).map_err(|error| (Stage::Fork, error.raw_os_error()))?;
-        match sys::fork().map_err(failed(Stage::Fork))? {
-            None => launch.run(stdio, domain, raw(&report)),
-            Some(pid) => {
-                drop(report);
-                started(answer).map(|()| pid)
-            }
-        }
-    }
-
-    /// Makes a terminal in the sandbox, makes it init's own, and hands its other side to the supervisor.
-    fn open_terminal(
-        &mut self,
-        id: u64,
-        size: crate::spec::TerminalSize,
-    ) -> Result<&OwnedFd, (Stage, i32)> {
-        let failed =
-            |error: io::Error| (Stage::Terminal, error.raw_os_error().unwrap_or(libc::EIO));
-        let (master, terminal) = self.make_terminal(size).map_err(failed)?;
-        self.channel.send(&Report::Terminal { id }, &[master.as_fd()]).map_err(failed)?;
-        self.terminal_master = Some(master);
-        Ok(self.terminal.insert(terminal))
-    }
-
-    fn make_terminal(&self, size: crate::spec::TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
-        use rustix::pty::OpenptFlags;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let master = rustix::fs::open(Path::new("/dev/pts/ptmx"), flags, Mode::empty())?;
-        rustix::pty::unlockpt(&master)?;
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
-        rustix::termios::tcsetwinsize(&master, winsize(size))?;
-        let user = self.confinement.user;
-        let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
-        rustix::fs::fchown(&terminal, Some(uid), Some(gid))?;
-        match rustix::process::setsid() {
-            // Init leads its session already when it makes a second terminal.
-            Ok(_) | Err(rustix::io::Errno::PERM) => {}
-            Err(error) => return Err(error.into()),
-        }
-        rustix::process::ioctl_tiocsctty(&terminal)?;
-        Ok((master, terminal))
-    }
-
-    /// Collects every ended or stopped process; reports those that the supervisor asked for.
-    fn reap(&mut self) -> io::Result<()> {
-        let mut info = [0; 128];
-        loop {
-            match rustix::io::read(&self.ready.signals, &mut info) {
-                Ok(_) => {}
-                Err(rustix::io::Errno::AGAIN) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        loop {
-            let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
-            let (pid, status) = match rustix::process::wait(options) {
-                Ok(Some(ended)) => ended,
-                Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-            let Some(id) = self.id_of(pid) else { continue };
-            if status.stopped() {
-                self.channel.send(&Report::Stopped { id }, &[])?;
-                continue;
-            }
-            if self.processes.remove(&id).is_some_and(|ended| ended.has_terminal) {
-                // Whoever reads the other side sees its end once no process holds the terminal.
-                self.terminal = None;
-                self.terminal_master = None;
-            }
-            let status = match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => ExitStatus::Code(code),
-                (None, Some(signal)) => ExitStatus::Signal(signal),
-                (None, None) => continue,
-            };
-            self.channel.send(&Report::Exited { id, status }, &[])?;
-        }
-    }
-
-    fn id_of(&self, pid: Pid) -> Option<u64> {
-        self.processes.iter().find(|(_, running)| running.pid == pid).map(|(id, _)| *id)
-    }
-}
-
-fn winsize(size: crate::spec::TerminalSize) -> rustix::termios::Winsize {
-    rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
-}
-
-/// Waits until the program runs, which closes the pipe, or the reason why not arrives.
-fn started(answer: OwnedFd) -> Result<(), (Stage, i32)> {
-    let mut bytes = Vec::new();
-    let mut pipe = std::fs::File::from(answer);
-    pipe.read_to_end(&mut bytes).map_err(|_| (Stage::Fork, libc::EIO))?;
-    let number = |at: usize| {
-        bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes)
-    };
-    match (number(0), number(4)) {
-        (None, _) => Ok(()),
-        (Some(stage), Some(error)) => {
-            let stage = usize::try_from(stage).ok().and_then(|index| Stage::ALL.get(index));
-            Err((stage.copied().unwrap_or(Stage::Fork), error))
-        }
-        (Some(_), None) => Err((Stage::Fork, libc::EIO)),
-    }
 }

@@ -61,7 +61,7 @@ struct Source {
     mount: OwnedFd,
 }
 
-/// Builds the sandbox's root and makes it this process's root. `detached` holds the mounts of `spec.binds`
+/// Builds the sandbox's root and makes it this process's root. `detached` holds those of `spec.mounts()`
 /// that the supervisor had to open itself.
 pub(crate) fn enter(
     spec: &SandboxSpec,
@@ -132,13 +132,13 @@ fn open_binds(
     detached: Vec<Option<OwnedFd>>,
 ) -> Result<Vec<Source>, MountError> {
     let mut sources = Vec::new();
-    for (bind, mount) in spec.binds.iter().zip(detached) {
+    for (bind, mount) in spec.mounts().into_iter().zip(detached) {
         let mount = match mount {
             Some(mount) => mount,
             None => clone_path(&bind.source)?,
         };
         restrict(mount.as_fd(), bind.access, &bind.source)?;
-        sources.push(Source { destination: bind.destination.clone(), mount });
+        sources.push(Source { destination: bind.destination, mount });
     }
     // Outer destinations first, so that an inner one is not covered.
     sources.sort_by_key(|source| source.destination.components().count());

@@ -10,7 +10,7 @@ use crate::channel::{self, Channel, ExitStatus, Report, Request, Stage, WayKind}
 use crate::ids::IdMap;
 use crate::init::Init;
 use crate::probe::Breach;
-use crate::spec::{LayerStatus, ProcessSpec, SandboxSpec, SkippedPath, TerminalSize};
+use crate::spec::{LayerStatus, ProcessSpec, SandboxSpec, SkippedPath};
 use crate::sys::{self, Cloned};
 
 /// Every namespace, made at once: one call costs a third of making them one by one.
@@ -88,7 +88,7 @@ pub fn launch(spec: SandboxSpec, cgroup: Option<BorrowedFd<'_>>) -> Result<Start
         return Err(LaunchError::Threads { threads });
     }
     let ids = IdMap::choose().map_err(|source| LaunchError::Ids { source })?;
-    let binds = binds::detach(&spec.binds, ids, &spec.user)?;
+    let binds = binds::detach(&spec.mounts(), ids, &spec.user)?;
     let user = spec.user.clone();
     let (ours, theirs) = Channel::pair().map_err(channel_error)?;
     let cloned =
@@ -147,7 +147,8 @@ impl Starting {
                 | Report::NotStarted { .. }
                 | Report::Terminal { .. }
                 | Report::Stopped { .. }
-                | Report::Exited { .. } => return Err(LaunchError::InitEnded),
+                | Report::Exited { .. }
+                | Report::Empty => return Err(LaunchError::InitEnded),
             }
         }
     }
@@ -210,6 +211,8 @@ pub enum Event {
         /// How.
         status: ExitStatus,
     },
+    /// After [`Sandbox::signal_all`]: no process is left.
+    Empty,
     /// Init is gone, and every process with it.
     Ended,
 }
@@ -306,26 +309,44 @@ impl Sandbox {
             }
             Report::Stopped { id } => Event::Stopped { id },
             Report::Exited { id, status } => Event::Exited { id, status },
+            Report::Empty => Event::Empty,
             Report::Ways(_) | Report::Ready { .. } | Report::Failed { .. } => {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         })
     }
 
-    /// Asks init to start a process under the caller's number `id`.
-    pub fn spawn(&self, id: u64, process: &ProcessSpec) -> io::Result<()> {
+    /// Asks init to start a process under the caller's number `id`; `given` are its [`Stdio::Given`](crate::Stdio)
+    /// descriptors in order.
+    ///
+    /// This and the other requests never wait: they fail with `WouldBlock` while init has too many to serve, because
+    /// a process that starts waits for the caller to look at it.
+    pub fn spawn(
+        &self,
+        id: u64,
+        process: &ProcessSpec,
+        given: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let description = channel::seal_process(process)?;
-        self.channel.send(&Request::Spawn { id }, &[description.as_fd()])
+        let mut fds = vec![description.as_fd()];
+        fds.extend(given);
+        self.channel.try_send(&Request::Spawn { id }, &fds)
     }
 
     /// Sends a signal to the process group of a process; one that has ended is no error.
     pub fn signal(&self, id: u64, signal: Signal) -> io::Result<()> {
-        self.channel.send(&Request::Signal { id, signal: signal.as_raw() }, &[])
+        self.channel.try_send(&Request::Signal { id, signal: signal.as_raw() }, &[])
     }
 
-    /// Tells the terminal of a process its new size.
-    pub fn resize(&self, id: u64, size: TerminalSize) -> io::Result<()> {
-        self.channel.send(&Request::Resize { id, size }, &[])
+    /// Kills the process group of a process, and every other group of the session that it leads; one that has ended
+    /// is no error.
+    pub fn kill(&self, id: u64) -> io::Result<()> {
+        self.channel.try_send(&Request::Kill { id }, &[])
+    }
+
+    /// Sends a signal to every process, and has [`Event::Empty`] reported when none is left.
+    pub fn signal_all(&self, signal: Signal) -> io::Result<()> {
+        self.channel.try_send(&Request::SignalAll { signal: signal.as_raw() }, &[])
     }
 
     /// Ends every process in the sandbox and waits until they are gone.

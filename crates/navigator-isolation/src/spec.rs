@@ -18,6 +18,9 @@ pub struct SandboxSpec {
     pub read_write: Vec<PathBuf>,
     /// Directories or files of the host that the user asked to have inside.
     pub binds: Vec<Bind>,
+    /// Directory of the host that is the home directory; without one it is in memory and ends with the sandbox. What
+    /// may be done there is what the listed paths say.
+    pub home: Option<PathBuf>,
     /// The user that processes run as.
     pub user: User,
     /// Whether IP sockets exist and where they lead.
@@ -32,6 +35,18 @@ pub struct SandboxSpec {
     pub disk_bytes: Option<u64>,
     /// Bound on the number of processes (`RLIMIT_NPROC` in the sandbox's user namespace).
     pub processes: u64,
+}
+
+impl SandboxSpec {
+    /// Everything of the host that is mounted: the home directory, then the binds.
+    pub(crate) fn mounts(&self) -> Vec<Bind> {
+        let home = self.home.iter().map(|source| Bind {
+            source: source.clone(),
+            destination: self.user.home.clone(),
+            access: Access::ReadWrite,
+        });
+        home.chain(self.binds.iter().cloned()).collect()
+    }
 }
 
 /// Where the content of the root filesystem comes from.
@@ -143,8 +158,8 @@ pub struct ProcessSpec {
     pub cwd: PathBuf,
     /// Standard input, output and error.
     pub stdio: [Stdio; 3],
-    /// Size of the terminal to make, when any of `stdio` is one.
-    pub terminal: Option<TerminalSize>,
+    /// The terminal to make, when any of `stdio` is one.
+    pub terminal: Option<Terminal>,
 }
 
 /// What one of a process's standard descriptors is.
@@ -156,6 +171,27 @@ pub enum Stdio {
     Terminal,
     /// `/dev/null`.
     Null,
+    /// The next of the descriptors that come with the request.
+    Given,
+}
+
+/// A terminal for a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Its size.
+    pub size: TerminalSize,
+    /// Whose session it controls.
+    pub leader: Leader,
+}
+
+/// Who leads the session that a terminal controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leader {
+    /// Init, so that the supervisor is told when the process is stopped from its terminal (Ctrl-Z) and can go on with
+    /// it; for one process of a sandbox.
+    Init,
+    /// The process itself, for any number of them.
+    Process,
 }
 
 /// Size of a terminal in character cells.

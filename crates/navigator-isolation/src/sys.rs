@@ -129,6 +129,15 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
     check(libc::c_long::from(pid)).map(|pid| Pid::from_raw(pid as i32))
 }
 
+/// Sends a signal to every process that this one can see but itself and process 1 (kill(2)); none is no error.
+pub(crate) fn signal_everything(signal: i32) -> io::Result<()> {
+    // SAFETY: takes integers only.
+    match check(libc::c_long::from(unsafe { libc::kill(-1, signal) })) {
+        Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Ends this process at once, running nothing on the way.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit does not return and touches no memory.

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use navigator_egress::{AuditDecision, AuditRecord, AuditSink};
 use serde::Serialize;
 
 use crate::audit::{ChainedFile, Event, redact};
+use crate::logs::{DECISIONS, Lines};
 
 /// Distinct denials that are remembered for the summary; the file has them all.
 const REMEMBERED: usize = 256;
@@ -46,6 +47,8 @@ pub struct DistinctDenial {
 /// The audit of one sandbox.
 pub(crate) struct AuditLog {
     state: Mutex<State>,
+    /// Where each decision is told as well.
+    lines: Option<Arc<Lines>>,
 }
 
 struct State {
@@ -60,7 +63,12 @@ impl AuditLog {
         let file = ChainedFile::open(path)
             .map_err(|source| AuditError { path: path.to_owned(), source })?;
         let state = State { file, denials: vec![], lost: 0 };
-        Ok(Self { state: Mutex::new(state) })
+        Ok(Self { state: Mutex::new(state), lines: None })
+    }
+
+    /// Tells each decision to somebody else as well.
+    pub(crate) fn telling(self, lines: Option<Arc<Lines>>) -> Self {
+        Self { lines, ..self }
     }
 
     /// Appends the first line. When even that cannot be written, nothing should be started.
@@ -135,13 +143,20 @@ impl State {
 impl AuditSink for AuditLog {
     fn record(&self, mut record: AuditRecord) {
         redact(&mut record);
+        if let Some(lines) = &self.lines {
+            lines.decision(&record);
+        }
         let AuditRecord { host, port, detail, .. } = &record;
         let mut state = self.lock();
         match record.decision {
-            AuditDecision::Allow => tracing::info!(host, port, detail, "allowed"),
-            AuditDecision::WouldDeny => tracing::info!(host, port, detail, "would be denied"),
+            AuditDecision::Allow => {
+                tracing::info!(target: DECISIONS, host, port, detail, "allowed")
+            }
+            AuditDecision::WouldDeny => {
+                tracing::info!(target: DECISIONS, host, port, detail, "would be denied")
+            }
             AuditDecision::Deny | AuditDecision::Revoke => {
-                tracing::info!(host, port, detail, "denied");
+                tracing::info!(target: DECISIONS, host, port, detail, "denied");
                 state.remember(&record);
             }
         }

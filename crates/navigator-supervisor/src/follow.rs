@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{End, Event as AuditEvent};
 use crate::audit_log::{AuditLog, DistinctDenial};
+use crate::readiness;
 use crate::start::Started;
 use crate::terminal::{self, Raw};
 
@@ -90,7 +91,7 @@ impl Started {
             }
             let has_terminal = process.terminal.is_some();
             let signals = Signals::watch(has_terminal)?;
-            sandbox.spawn(COMMAND, &process)?;
+            sandbox.spawn(COMMAND, &process, &[])?;
             let verdict = Following::new(sandbox, signals)?.until_over(timeout).await;
             shutdown.cancel();
             verdict
@@ -160,17 +161,14 @@ struct Following {
     events: AsyncFd<OwnedFd>,
     signals: Signals,
     raw: Option<Raw>,
+    terminal: Option<OwnedFd>,
     shown: Option<oneshot::Receiver<()>>,
 }
 
 impl Following {
-    #[expect(
-        deprecated,
-        reason = "the replacement is unsafe; this descriptor is owned and stays open as long as its registration"
-    )]
     fn new(sandbox: Sandbox, signals: Signals) -> io::Result<Self> {
-        let events = AsyncFd::new(sandbox.events().try_clone_to_owned()?)?;
-        Ok(Self { sandbox, events, signals, raw: None, shown: None })
+        let events = readiness::watch(sandbox.events().try_clone_to_owned()?)?;
+        Ok(Self { sandbox, events, signals, raw: None, terminal: None, shown: None })
     }
 
     async fn until_over(mut self, timeout: Option<Duration>) -> Result<Verdict, FollowError> {
@@ -211,11 +209,14 @@ impl Following {
             Event::Started { .. } => {}
             Event::Terminal { master, .. } => {
                 self.raw = Some(Raw::enter()?);
+                self.terminal = Some(master.try_clone()?);
                 self.shown = Some(terminal::relay(master)?);
             }
             Event::Stopped { .. } => self.suspend()?,
             Event::Exited { status, .. } => return Ok(Some(Verdict::Exited(status))),
             Event::NotStarted { error, .. } => return Ok(Some(Verdict::NotStarted(error))),
+            // Nobody asked for it.
+            Event::Empty => {}
             Event::Ended => return Err(FollowError::InitEnded),
         }
         Ok(None)
@@ -223,14 +224,29 @@ impl Following {
 
     fn pass_on(&mut self, signal: Signal) -> io::Result<()> {
         if signal == Signal::WINCH {
-            return terminal::size().map_or(Ok(()), |size| self.sandbox.resize(COMMAND, size));
+            return self.resize();
         }
-        self.sandbox.signal(COMMAND, signal)?;
+        self.signal(signal)?;
         if signal == Signal::TSTP {
             rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)?;
-            self.sandbox.signal(COMMAND, Signal::CONT)?;
+            self.signal(Signal::CONT)?;
         }
         Ok(())
+    }
+
+    fn resize(&self) -> io::Result<()> {
+        match (&self.terminal, terminal::size()) {
+            (Some(terminal), Some(size)) => terminal::resize(terminal, size).map_err(Into::into),
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Signals do not queue: one that finds init busy with hundreds of others is one of them.
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.sandbox.signal(COMMAND, signal) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The command was stopped from its terminal (Ctrl-Z): stop with it, give the caller's shell its terminal,
@@ -243,10 +259,8 @@ impl Following {
         drop(raw);
         rustix::process::kill_current_process_group(Signal::STOP)?;
         self.raw = Some(Raw::enter()?);
-        if let Some(size) = terminal::size() {
-            self.sandbox.resize(COMMAND, size)?;
-        }
-        self.sandbox.signal(COMMAND, Signal::CONT)
+        self.resize()?;
+        self.signal(Signal::CONT)
     }
 }
 

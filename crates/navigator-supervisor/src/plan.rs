@@ -5,7 +5,6 @@ use std::path::{Component, Path, PathBuf};
 
 use navigator_isolation::{
     Access, Bind, Network, Observe, ProcessSpec, Requirement, SandboxSpec, Stdio, SyntheticFile,
-    TerminalSize,
 };
 use navigator_policy::{Compatibility, CompiledPolicy, NetworkMode};
 
@@ -135,7 +134,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
         env,
         cwd: workdir,
         stdio: [Stdio::Inherit; 3],
-        terminal: None::<TerminalSize>,
+        terminal: None,
     };
     let spec = SandboxSpec {
         name: request.name.clone(),
@@ -143,6 +142,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
         read_only: paths(&policy.filesystem.read_only),
         read_write,
         binds,
+        home: request.home.clone(),
         network: network(request),
         observe: match request.judging {
             Judging::Enforce => Observe::Nothing,
@@ -186,6 +186,7 @@ fn binds(asked: &[Bind]) -> Result<Vec<Bind>, PlanError> {
 fn writable(request: &Request, binds: &[Bind]) -> Vec<PathBuf> {
     let binds = binds.iter().filter(|bind| bind.access == Access::ReadWrite);
     let mut places: Vec<_> = binds.map(|bind| bind.source.clone()).collect();
+    places.extend(request.home.clone());
     if let navigator_isolation::RootView::Directory(root) = &request.root {
         // Of a root directory, what the policy makes writable is used as it is.
         let below = request.policy.filesystem.read_write.iter();

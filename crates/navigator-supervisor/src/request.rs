@@ -11,6 +11,8 @@ use navigator_policy::{NetworkMode, Policy};
 /// One run of one command.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Identifier of the sandbox.
+    pub id: String,
     /// Name of the sandbox, also its host name.
     pub name: String,
     /// What it may do.
@@ -19,6 +21,8 @@ pub struct Request {
     pub root: RootView,
     /// Parts of the host to mount.
     pub binds: Vec<Bind>,
+    /// Directory of the host that is the home directory; without one it ends with the sandbox.
+    pub home: Option<PathBuf>,
     /// Working directory; by default the first mounted directory, else the home directory.
     pub workdir: Option<PathBuf>,
     /// Environment that the user asked for.

@@ -18,6 +18,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use crate::audit::{Event, Start};
 use crate::audit_log::{AuditError, AuditLog};
 use crate::gate::Gate;
+use crate::logs::Lines;
 use crate::plan::{self, Plan, PlanError};
 use crate::request::{Judging, Request};
 use crate::revisions::Revisions;
@@ -73,6 +74,14 @@ pub struct Started {
 
 /// Builds the sandbox. Call it while the process has one thread; it ends with that thread.
 pub fn start(request: &Request) -> Result<Started, StartupError> {
+    start_telling(request, None)
+}
+
+/// The same, and every decision becomes a line of the log as well.
+pub(crate) fn start_telling(
+    request: &Request,
+    lines: Option<Arc<Lines>>,
+) -> Result<Started, StartupError> {
     let Plan { mut spec, mut process } = plan::plan(request)?;
     let trust = match request.mode() {
         NetworkMode::Block => None,
@@ -81,7 +90,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
     spec.files.extend(trust.iter().flat_map(Trust::files));
     let (stdio, size) = terminal::wiring(request.terminal);
     (process.stdio, process.terminal) = (stdio, size);
-    let audit = Arc::new(AuditLog::open(&request.audit_file)?);
+    let audit = Arc::new(AuditLog::open(&request.audit_file)?.telling(lines));
     let read_only = unwritable(&spec);
     let limits = limits::prepare(&request.limits, &request.name)?;
     let starting = navigator_isolation::launch(spec, None)?;
@@ -96,7 +105,7 @@ pub fn start(request: &Request) -> Result<Started, StartupError> {
         .map_err(StartupError::Runtime)?;
     // Made before any program can use up the user's processes: the runtime panics when it has none and gets none.
     let _unneeded = runtime.spawn_blocking(|| ());
-    let id = uuid::Uuid::now_v7().to_string();
+    let id = request.id.clone();
     let mut sandbox = starting.ready()?;
     let opened = sandbox.take_opened().ok_or(StartupError::Sockets { missing: "everything" })?;
     let root = opened.root_dir.try_clone().map_err(StartupError::Runtime)?;
@@ -174,6 +183,7 @@ fn unwritable(spec: &SandboxSpec) -> Vec<String> {
             .iter()
             .filter(|bind| bind.access == Access::ReadWrite)
             .map(|bind| &bind.source)
+            .chain(&spec.home)
             .collect(),
     };
     let fixed = |path: &&PathBuf| {

@@ -6,7 +6,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use navigator_isolation::{Stdio, TerminalSize};
+use navigator_isolation::{Leader, Stdio, Terminal, TerminalSize};
+use rustix::termios::Winsize;
 use rustix::termios::{OptionalActions, Termios};
 use tokio::sync::oneshot;
 
@@ -20,7 +21,7 @@ const END_OF_INPUT: u8 = 4;
 const USUAL_SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
 /// What the command's three standard descriptors become.
-pub(crate) fn wiring(choice: TerminalChoice) -> ([Stdio; 3], Option<TerminalSize>) {
+pub(crate) fn wiring(choice: TerminalChoice) -> ([Stdio; 3], Option<Terminal>) {
     let is_terminal = |fd: BorrowedFd<'_>| rustix::termios::isatty(fd);
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let terminal = match choice {
@@ -37,7 +38,8 @@ pub(crate) fn wiring(choice: TerminalChoice) -> ([Stdio; 3], Option<TerminalSize
         TerminalChoice::Auto | TerminalChoice::Never => Stdio::Inherit,
     };
     let stdio = [of(stdin.as_fd()), of(stdout.as_fd()), of(stderr.as_fd())];
-    (stdio, Some(size().unwrap_or(USUAL_SIZE)))
+    let size = size().unwrap_or(USUAL_SIZE);
+    (stdio, Some(Terminal { size, leader: Leader::Init }))
 }
 
 /// The size of the caller's terminal, if it has one.
@@ -45,6 +47,13 @@ pub(crate) fn size() -> Option<TerminalSize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     (size.ws_row > 0 && size.ws_col > 0)
         .then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
+}
+
+/// Tells a terminal of the sandbox, by its controlling side, its new size; its foreground is told by the kernel.
+pub(crate) fn resize(master: &OwnedFd, size: TerminalSize) -> rustix::io::Result<()> {
+    let TerminalSize { rows, columns } = size;
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(master, size)
 }
 
 /// The caller's terminal in raw mode; back to what it was on drop.

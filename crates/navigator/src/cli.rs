@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::LogLines;
-use crate::{audit, doctor, exit, pages, policy, run, why};
+use crate::{audit, doctor, exit, pages, policy, run, supervise, why};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -51,6 +51,9 @@ enum Command {
     Completions(pages::CompletionsArgs),
     /// Print the manual page, or write all of them to a directory
     Man(pages::ManArgs),
+    /// Serve one sandbox of a gateway, which describes it on standard input
+    #[command(hide = true)]
+    Supervise,
 }
 
 /// Does what the command line says.
@@ -59,7 +62,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    log(cli.verbose);
+    if !matches!(cli.command, Command::Supervise) {
+        // A supervisor's log goes to the gateway as well.
+        log(cli.verbose);
+    }
     let result = match &cli.command {
         Command::Run(args) => run::run(args).map_err(exit::Failure::from),
         Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),
@@ -68,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(args).map_err(exit::Failure::from),
         Command::Completions(args) => pages::completions(args).map_err(exit::Failure::from),
         Command::Man(args) => pages::man(args).map_err(exit::Failure::from),
+        Command::Supervise => supervise::run().map_err(exit::Failure::from),
     };
     match result {
         Ok(code) => ExitCode::from(code),

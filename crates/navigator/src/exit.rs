@@ -9,6 +9,7 @@ use crate::policy::PolicyError;
 use crate::run::RunError;
 use crate::text_file::WriteError;
 use crate::why::WhyError;
+use navigator_supervisor::SuperviseError;
 
 /// A command that failed.
 #[derive(Debug)]
@@ -118,6 +119,12 @@ fn audit_hint(error: &AuditError) -> Option<String> {
         }
         AuditError::Read(_) => Some("name an audit file that you may read".into()),
         AuditError::Hash(_) | AuditError::Output(_) => None,
+    }
+}
+
+impl From<SuperviseError> for Failure {
+    fn from(error: SuperviseError) -> Self {
+        Self { code: OURS, details: None, hint: None, error: Box::new(error) }
     }
 }
 

@@ -9,6 +9,7 @@ mod output;
 mod pages;
 mod policy;
 mod run;
+mod supervise;
 mod text_file;
 mod why;
 

@@ -246,10 +246,12 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
     let binds = args.mount.iter().map(MountArg::bind).collect::<Result<_, _>>()?;
     let env = args.env.iter().map(EnvArg::resolve).collect::<Result<_, _>>()?;
     Ok(Request {
+        id: uuid::Uuid::now_v7().to_string(),
         name,
         policy: policy(args.policy.as_deref())?,
         root: args.root.clone().map_or(RootView::Host, RootView::Directory),
         binds,
+        home: None,
         workdir: args.workdir.clone(),
         env,
         path: std::env::var("PATH").ok(),

@@ -14,6 +14,7 @@ mod kernels;
 mod learn;
 mod live;
 mod network;
+mod supervise;
 mod terminal;
 mod websocket;
 mod zoo;

@@ -1,0 +1,120 @@
+//! The policy of a sandbox that was made without one: what its root filesystem says, else the built-in one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use navigator_isolation::RootView;
+use navigator_policy::{Diagnostics, Policy};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+
+/// Where a root filesystem says what it needs.
+const PLACE: &str = "etc/navigator/policy.yaml";
+/// Largest file that is read: one byte more than the language takes.
+const FILE_BYTES: u64 = 1024 * 1024 + 1;
+
+/// A root filesystem whose policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// The file cannot be read.
+    #[error("failed to read {PLACE} of the root filesystem {root}")]
+    Read {
+        /// The root filesystem.
+        root: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is no valid policy.
+    #[error("failed to use {PLACE} of the root filesystem {root}: {}", first(diagnostics))]
+    Invalid {
+        /// The root filesystem.
+        root: PathBuf,
+        /// What is wrong.
+        diagnostics: Diagnostics,
+    },
+}
+
+fn first(diagnostics: &Diagnostics) -> String {
+    let lines = diagnostics.iter().map(|found| format!("line {}: {}", found.line, found.message));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+/// Finds it.
+pub(super) fn policy(root: &RootView) -> Result<Policy, DiscoveryError> {
+    let root = match root {
+        RootView::Host => Path::new("/"),
+        RootView::Directory(root) => root,
+    };
+    match read(root) {
+        Ok(text) => navigator_policy::load(PLACE, &text)
+            .map(|checked| checked.policy)
+            .map_err(|diagnostics| DiscoveryError::Invalid { root: root.to_owned(), diagnostics }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Policy::restrictive_default()),
+        Err(source) => Err(DiscoveryError::Read { root: root.to_owned(), source }),
+    }
+}
+
+/// Links in the root filesystem lead nowhere but into it.
+fn read(root: &Path) -> io::Result<String> {
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, directory, Mode::empty())?;
+    let file = open(&root)?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    File::from(file).take(FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn open(root: &OwnedFd) -> io::Result<OwnedFd> {
+    // Without waiting: a pipe there must not hold up the start.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(root.as_fd(), PLACE, flags, Mode::empty(), resolve).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(place: impl FnOnce(&Path)) -> (tempfile::TempDir, RootView) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("etc/navigator")).unwrap();
+        place(&dir.path().join(PLACE));
+        let view = RootView::Directory(dir.path().to_owned());
+        (dir, view)
+    }
+
+    #[test]
+    fn without_a_file_the_built_in_policy_holds() {
+        let (_dir, root) = root(|_| {});
+        assert_eq!(policy(&root).unwrap(), Policy::restrictive_default());
+    }
+
+    #[test]
+    fn the_file_is_validated_like_any_other() {
+        let (_dir, good) = root(|path| std::fs::write(path, "version: 1\n").unwrap());
+        assert!(policy(&good).is_ok());
+        let (_dir, bad) = root(|path| std::fs::write(path, "version: 1\nnew_key: 2\n").unwrap());
+        assert!(policy(&bad).unwrap_err().to_string().contains("new_key"));
+        let long = format!("version: 1\n{}", "#".repeat(FILE_BYTES as usize));
+        let (_dir, large) = root(|path| std::fs::write(path, long).unwrap());
+        assert!(policy(&large).is_err());
+    }
+
+    #[test]
+    fn a_link_does_not_lead_out_of_the_root_filesystem() {
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(outside.path(), "version: 1\nnetwork_policies: {}\n").unwrap();
+        let (_dir, root) = root(|path| std::os::unix::fs::symlink(outside.path(), path).unwrap());
+        assert_eq!(policy(&root).unwrap(), Policy::restrictive_default());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let (_dir, root) = root(|path| std::fs::create_dir(path).unwrap());
+        assert!(matches!(policy(&root), Err(DiscoveryError::Read { .. })));
+    }
+}

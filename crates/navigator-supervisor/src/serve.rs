@@ -1,0 +1,161 @@
+//! Serves a sandbox that lives: does what the gateway asks for until it is to end.
+
+mod ending;
+mod environment;
+mod exec;
+mod input;
+mod output;
+mod processes;
+mod standing;
+mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use navigator_proto::session::v1::{ExecRefused, from_supervisor, to_supervisor};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::session::{Connection, Heard, Session};
+pub(crate) use environment::Environment;
+use exec::Exec;
+pub(crate) use processes::Processes;
+pub(crate) use standing::{Standing, VERSION};
+
+/// Processes at once that the gateway may have asked for: far above what people and tools do, and each takes six
+/// descriptors.
+pub(crate) const EXECS: usize = 512;
+/// Messages of the gateway that wait while one is served.
+pub(crate) const HEARD: usize = 16;
+/// How long processes may take to end when this process is asked to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How the service of a sandbox ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// As was asked for.
+    Asked,
+    /// The gateway does not know the sandbox any more.
+    Refused,
+    /// Its init is gone.
+    Lost,
+}
+
+/// A sandbox that is served.
+pub(crate) struct Serving {
+    processes: Arc<Processes>,
+    standing: Arc<Standing>,
+    environment: Environment,
+    heard: mpsc::Receiver<Heard>,
+    closing: CancellationToken,
+    places: Arc<Semaphore>,
+    execs: TaskTracker,
+    /// Cancelled when processes are no longer waited for.
+    abandon: CancellationToken,
+}
+
+impl Serving {
+    pub(crate) fn new(
+        processes: Processes,
+        standing: Arc<Standing>,
+        environment: Environment,
+        heard: mpsc::Receiver<Heard>,
+        closing: CancellationToken,
+    ) -> Self {
+        Self {
+            processes: Arc::new(processes),
+            standing,
+            environment,
+            heard,
+            closing,
+            places: Arc::new(Semaphore::new(EXECS)),
+            execs: TaskTracker::new(),
+            abandon: CancellationToken::new(),
+        }
+    }
+
+    /// Serves until the end, and ends everything in the sandbox.
+    pub(crate) async fn run(mut self, session: Session) -> std::io::Result<Over> {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let processes = Arc::clone(&self.processes);
+        let mut events = tokio::spawn(async move { processes.follow().await });
+        let mut session = tokio::spawn(session.hold());
+        let grace = tokio::select! {
+            _ended = &mut events => return Ok(Over::Lost),
+            parted = &mut session => {
+                tracing::warn!(?parted, "the gateway does not know this sandbox; it ends");
+                self.end(Duration::ZERO, events).await;
+                return Ok(Over::Refused);
+            }
+            grace = self.answer() => grace,
+            () = asked(&mut terminate, &mut interrupt) => GRACE,
+        };
+        tracing::info!("the sandbox is ending");
+        self.end(grace, events).await;
+        // Ended, or gave up on a gateway that is away.
+        let _either = tokio::time::timeout(ending::FAREWELL, session).await;
+        Ok(Over::Asked)
+    }
+
+    /// Does what the gateway asks for until that is to stop; then the time that processes may take.
+    async fn answer(&mut self) -> Duration {
+        while let Some((message, connection)) = self.heard.recv().await {
+            match message {
+                to_supervisor::Message::Welcome(welcome) => self.standing.number(&welcome),
+                to_supervisor::Message::Policy(revision) => {
+                    let result = self.standing.put_into_force(&revision);
+                    connection.answer(from_supervisor::Message::Policy(result));
+                }
+                to_supervisor::Message::ProviderEnvironment(provider) => {
+                    match crate::launch::check_environment(&provider.environment) {
+                        Ok(()) => self.environment.provider = provider.environment,
+                        Err(error) => tracing::error!(%error, "kept the provider environment"),
+                    }
+                }
+                to_supervisor::Message::Exec(request) => {
+                    let exec_id = request.exec_id.clone();
+                    if let Err(message) = self.exec(request, &connection) {
+                        let refused = ExecRefused { exec_id, message };
+                        connection.answer(from_supervisor::Message::ExecRefused(refused));
+                    }
+                }
+                to_supervisor::Message::Stop(stop) => {
+                    return Duration::from_millis(stop.grace_ms.into());
+                }
+            }
+        }
+        // The session ends only when it is told to, or is refused, which is heard elsewhere.
+        std::future::pending().await
+    }
+
+    fn exec(
+        &self,
+        request: navigator_proto::session::v1::ExecRequest,
+        connection: &Connection,
+    ) -> Result<(), String> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| format!("{EXECS} processes run already"))?;
+        let exec = Exec {
+            processes: Arc::clone(&self.processes),
+            environment: self.environment.clone(),
+            connection: connection.clone(),
+            abandon: self.abandon.clone(),
+        };
+        self.execs.spawn(async move {
+            exec.run(request).await;
+            drop(place);
+        });
+        Ok(())
+    }
+}
+
+/// Waits for somebody to end this process.
+async fn asked(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _signal = terminate.recv() => {}
+        _signal = interrupt.recv() => {}
+    }
+}
