@@ -5,10 +5,13 @@ mod audit;
 mod cli;
 mod doctor;
 mod exit;
+mod gateway;
 mod output;
 mod pages;
 mod policy;
 mod run;
+mod sandbox;
+mod status;
 mod text_file;
 mod why;
 
