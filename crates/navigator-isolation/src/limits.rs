@@ -53,6 +53,12 @@ impl Cpus {
     }
 }
 
+impl std::fmt::Display for Cpus {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 /// A limit that cannot be enforced.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {

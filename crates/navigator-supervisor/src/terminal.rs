@@ -7,22 +7,17 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use navigator_isolation::{Leader, Stdio, Terminal, TerminalSize};
+pub(crate) use navigator_terminal::Raw;
+use navigator_terminal::{CHUNK, USUAL_SIZE, is_terminal, write_all};
 use rustix::termios::Winsize;
-use rustix::termios::{OptionalActions, Termios};
 use tokio::sync::oneshot;
 
 use crate::request::TerminalChoice;
 
-/// Bytes moved at once; a terminal's own buffer holds 4096.
-const CHUNK: usize = 16 * 1024;
 /// What a terminal understands as the end of input (Ctrl-D).
 const END_OF_INPUT: u8 = 4;
-/// The size of a terminal that nobody looks at.
-const USUAL_SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
-
 /// What the command's three standard descriptors become.
 pub(crate) fn wiring(choice: TerminalChoice) -> ([Stdio; 3], Option<Terminal>) {
-    let is_terminal = |fd: BorrowedFd<'_>| rustix::termios::isatty(fd);
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let terminal = match choice {
         TerminalChoice::Always => true,
@@ -38,15 +33,13 @@ pub(crate) fn wiring(choice: TerminalChoice) -> ([Stdio; 3], Option<Terminal>) {
         TerminalChoice::Auto | TerminalChoice::Never => Stdio::Inherit,
     };
     let stdio = [of(stdin.as_fd()), of(stdout.as_fd()), of(stderr.as_fd())];
-    let size = size().unwrap_or(USUAL_SIZE);
+    let size = size().unwrap_or(sandbox_size(USUAL_SIZE));
     (stdio, Some(Terminal { size, leader: Leader::Init }))
 }
 
 /// The size of the caller's terminal, if it has one.
 pub(crate) fn size() -> Option<TerminalSize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_row > 0 && size.ws_col > 0)
-        .then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
+    navigator_terminal::size().map(sandbox_size)
 }
 
 /// Tells a terminal of the sandbox, by its controlling side, its new size; its foreground is told by the kernel.
@@ -56,38 +49,8 @@ pub(crate) fn resize(master: &OwnedFd, size: TerminalSize) -> rustix::io::Result
     rustix::termios::tcsetwinsize(master, size)
 }
 
-/// The caller's terminal in raw mode; back to what it was on drop.
-pub(crate) struct Raw {
-    before: Option<Termios>,
-}
-
-impl Raw {
-    /// Makes standard input raw if it is a terminal whose foreground this process is in.
-    pub(crate) fn enter() -> io::Result<Self> {
-        let stdin = io::stdin();
-        let foreground = rustix::termios::isatty(&stdin)
-            && rustix::termios::tcgetpgrp(&stdin)
-                .is_ok_and(|group| group == rustix::process::getpgrp());
-        if !foreground {
-            return Ok(Self { before: None });
-        }
-        let before = rustix::termios::tcgetattr(&stdin)?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        rustix::termios::tcsetattr(&stdin, OptionalActions::Drain, &raw)?;
-        Ok(Self { before: Some(before) })
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before
-            && let Err(error) =
-                rustix::termios::tcsetattr(io::stdin(), OptionalActions::Drain, before)
-        {
-            tracing::warn!(%error, "failed to restore the terminal; type `reset`");
-        }
-    }
+fn sandbox_size(size: navigator_terminal::Size) -> TerminalSize {
+    TerminalSize { rows: size.rows, columns: size.columns }
 }
 
 /// Moves bytes both ways on threads of their own: a terminal that its user has paused must not hold up the
@@ -109,11 +72,12 @@ fn type_in(master: &OwnedFd) {
     loop {
         match rustix::io::read(io::stdin(), &mut chunk) {
             Ok(0) => {
-                write_all(master.as_fd(), &[END_OF_INPUT]);
+                // When the terminal is gone, nobody reads the end either.
+                let _unread = write_all(master, &[END_OF_INPUT]);
                 return;
             }
             Ok(length) => {
-                if !write_all(master.as_fd(), &chunk[..length]) {
+                if write_all(master, &chunk[..length]).is_err() {
                     return;
                 }
             }
@@ -130,7 +94,7 @@ fn show(master: &OwnedFd) {
             // EIO: every process that held the terminal is gone.
             Ok(0) | Err(rustix::io::Errno::IO) => return,
             Ok(length) => {
-                if !write_all(io::stdout().as_fd(), &chunk[..length]) {
+                if write_all(io::stdout(), &chunk[..length]).is_err() {
                     return;
                 }
             }
@@ -138,22 +102,4 @@ fn show(master: &OwnedFd) {
             Err(_) => return,
         }
     }
-}
-
-/// Writes everything; false when the other side is gone.
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => {
-                let mut wait = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::OUT)];
-                if rustix::event::poll(&mut wait, None).is_err() {
-                    return false;
-                }
-            }
-            Err(_) => return false,
-        }
-    }
-    true
 }

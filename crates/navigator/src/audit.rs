@@ -2,7 +2,7 @@
 
 mod export;
 mod follow;
-mod moment;
+pub mod moment;
 pub mod show;
 mod verify;
 

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::LogLines;
-use crate::{audit, doctor, exit, pages, policy, run, supervise, why};
+use crate::{audit, doctor, exit, gateway, pages, policy, run, sandbox, status, supervise, why};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,15 @@ enum Command {
     /// Run a command in a sandbox of its own
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<run::RunArgs>),
-    /// Check, explain and compare policies
+    /// Create, use and delete sandboxes that stay
+    #[command(subcommand, visible_alias = "sb")]
+    Sandbox(sandbox::SandboxCommand),
+    /// Start, stop and choose gateways
+    #[command(subcommand)]
+    Gateway(gateway::GatewayCommand),
+    /// Tell at a glance how the gateway, its sandboxes and this machine are
+    Status(status::StatusArgs),
+    /// Check, explain, compare and set policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Say why something was refused, or would be
@@ -58,6 +66,8 @@ enum Command {
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
+    // Answers a shell's question and ends, when this is one; otherwise it costs a look at the environment.
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(pages::COMPLETE).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
@@ -68,6 +78,12 @@ pub fn run() -> ExitCode {
     }
     let result = match &cli.command {
         Command::Run(args) => run::run(args).map_err(exit::Failure::from),
+        Command::Sandbox(command) => sandbox::run(command).map_err(|error| {
+            let failure = exit::Failure::from(error);
+            if sandbox::passes_codes(command) { failure.among_codes() } else { failure }
+        }),
+        Command::Gateway(command) => gateway::run(command).map_err(exit::Failure::from),
+        Command::Status(args) => status::run(args).map_err(exit::Failure::from),
         Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),
         Command::Why(args) => why::run(args).map_err(exit::Failure::from),
         Command::Audit(command) => audit::run(command).map_err(exit::Failure::from),

@@ -36,6 +36,14 @@ pub fn run(args: &DoctorArgs) -> Result<u8, OutputError> {
     Ok(u8::from(!report.can_start))
 }
 
+/// Whether a sandbox can start here, and what became of trying.
+pub fn summary() -> (bool, String) {
+    match trial() {
+        Ok(words) => (true, words),
+        Err(words) => (false, words),
+    }
+}
+
 /// Starts a real sandbox, with the network captured, that runs `true`.
 fn trial() -> Result<String, String> {
     const POLICY: &str = "version: 1\n\

@@ -7,6 +7,7 @@ use crate::output::{OutputError, line, neutral, print, say};
 use crate::pages::ManError;
 use crate::policy::PolicyError;
 use crate::run::RunError;
+use crate::sandbox::error::SandboxError;
 use crate::text_file::WriteError;
 use crate::why::WhyError;
 use navigator_supervisor::SuperviseError;
@@ -23,6 +24,8 @@ pub struct Failure {
 
 /// Navigator itself failed.
 const OURS: u8 = 125;
+/// What was asked for cannot be done as things are.
+const NO: u8 = 1;
 /// Wrong usage or an invalid policy.
 const USAGE: u8 = 2;
 
@@ -40,42 +43,65 @@ impl From<RunError> for Failure {
     }
 }
 
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        match error {
+            SandboxError::Policy(error) => error.into(),
+            SandboxError::Output(error) => error.into(),
+            error => Self {
+                code: error.exit_code(),
+                details: error.details(),
+                hint: error.hint(),
+                error: Box::new(error),
+            },
+        }
+    }
+}
+
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        let (code, hint) = match &error {
-            PolicyError::Read(_) => (USAGE, "name a readable file; `-` is standard input".into()),
-            PolicyError::Invalid { file, .. } => {
-                (USAGE, format!("correct it and run `navigator policy check {file}`"))
-            }
-            PolicyError::Host { .. } => {
-                (USAGE, "write a name such as `api.example.com`, or an address".into())
-            }
-            PolicyError::Address { .. } => (USAGE, "allow the service by its public name".into()),
-            PolicyError::Binary { .. } => {
-                (USAGE, "write the path that it has in the sandbox, such as `/usr/bin/curl`".into())
-            }
-            PolicyError::Path { .. } => (USAGE, "write a path such as `/repos/x?page=1`".into()),
-            PolicyError::Cases(_) => {
-                let case = "- { binary: /usr/bin/curl, host: a.example, expect: deny }";
-                (USAGE, format!("write `cases:` and below it lines such as `{case}`"))
-            }
-            PolicyError::Several { .. } => {
-                (USAGE, "name one file, or use --check or --write".into())
-            }
-            PolicyError::Write(WriteError::Stdin) => {
-                (USAGE, "name a file, or leave out --write".into())
-            }
-            PolicyError::Write(WriteError::File { .. }) => {
-                (OURS, "name a file in a directory that can be written".into())
-            }
-            PolicyError::Output(_) => (OURS, NO_OUTPUT.into()),
-        };
-        let details = match &error {
-            PolicyError::Invalid { rendered, .. } => Some(rendered.clone()),
-            _ => None,
-        };
-        Self { code, details, hint: Some(hint), error: Box::new(error) }
+        match error {
+            PolicyError::Revision(error) => (*error).into(),
+            error => policy(error),
+        }
     }
+}
+
+/// A failure over a policy alone.
+fn policy(error: PolicyError) -> Failure {
+    let (code, hint) = match &error {
+        // Told apart before.
+        PolicyError::Revision(_) => (OURS, String::new()),
+        PolicyError::Read(_) => (USAGE, "name a readable file; `-` is standard input".into()),
+        PolicyError::Invalid { file, .. } => {
+            (USAGE, format!("correct it and run `navigator policy check {file}`"))
+        }
+        PolicyError::Host { .. } => {
+            (USAGE, "write a name such as `api.example.com`, or an address".into())
+        }
+        PolicyError::Address { .. } => (USAGE, "allow the service by its public name".into()),
+        PolicyError::Binary { .. } => {
+            (USAGE, "write the path that it has in the sandbox, such as `/usr/bin/curl`".into())
+        }
+        PolicyError::Path { .. } => (USAGE, "write a path such as `/repos/x?page=1`".into()),
+        PolicyError::Cases(_) => {
+            let case = "- { binary: /usr/bin/curl, host: a.example, expect: deny }";
+            (USAGE, format!("write `cases:` and below it lines such as `{case}`"))
+        }
+        PolicyError::Several { .. } => (USAGE, "name one file, or use --check or --write".into()),
+        PolicyError::Write(WriteError::Stdin) => {
+            (USAGE, "name a file, or leave out --write".into())
+        }
+        PolicyError::Write(WriteError::File { .. }) => {
+            (OURS, "name a file in a directory that can be written".into())
+        }
+        PolicyError::Output(_) => (OURS, NO_OUTPUT.into()),
+    };
+    let details = match &error {
+        PolicyError::Invalid { rendered, .. } => Some(rendered.clone()),
+        _ => None,
+    };
+    Failure { code, details, hint: Some(hint), error: Box::new(error) }
 }
 
 const NO_OUTPUT: &str = "check that there is room where the output goes";
@@ -141,6 +167,14 @@ impl From<ManError> for Failure {
 }
 
 impl Failure {
+    /// The same from a command that passes on the exit codes of others: a plain no would look like one of those.
+    pub fn among_codes(mut self) -> Self {
+        if self.code == NO {
+            self.code = OURS;
+        }
+        self
+    }
+
     /// Tells what failed, why, and what to do next.
     pub fn report(&self) -> ExitCode {
         let mut text = match &self.details {

@@ -8,6 +8,9 @@ use clap::CommandFactory;
 use crate::cli::Cli;
 use crate::output::{self, OutputError};
 
+/// The variable by which a shell's script asks this program for completions.
+pub const COMPLETE: &str = "NAVIGATOR_COMPLETE";
+
 /// Arguments of `navigator completions`.
 #[derive(clap::Args, Debug)]
 pub struct CompletionsArgs {
@@ -42,7 +45,10 @@ pub enum ManError {
 /// Prints a completion script.
 pub fn completions(args: &CompletionsArgs) -> Result<u8, OutputError> {
     let mut script = vec![];
-    clap_complete::generate(args.shell, &mut Cli::command(), "navigator", &mut script);
+    let shells = clap_complete::env::Shells::builtins();
+    if let Some(shell) = shells.completer(&args.shell.to_string()) {
+        shell.write_registration(COMPLETE, "navigator", "navigator", "navigator", &mut script)?;
+    }
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -13,6 +13,7 @@ use navigator_policy::{Checked, Diagnostics, Host, explain, load};
 use serde::Serialize;
 
 use crate::output::{self, Format, line, neutral};
+use crate::sandbox::revisions::{self, RevisionCommand};
 use crate::text_file;
 
 pub use error::PolicyError;
@@ -35,6 +36,8 @@ pub enum PolicyCommand {
     Diff(diff::DiffArgs),
     /// Print a policy that allows one thing more
     Allow(allow::AllowArgs),
+    #[command(flatten)]
+    Revision(RevisionCommand),
     /// Print the JSON Schema of the language, for editors
     Schema,
 }
@@ -66,6 +69,7 @@ pub fn run(command: &PolicyCommand) -> Result<u8, PolicyError> {
         PolicyCommand::Test(args) => cases::test(args),
         PolicyCommand::Diff(args) => diff::compare(args),
         PolicyCommand::Allow(args) => allow::allow(args),
+        PolicyCommand::Revision(command) => Ok(revisions::run_alone(command).map_err(Box::new)?),
         PolicyCommand::Schema => {
             output::print(navigator_policy::schema())?;
             Ok(0)

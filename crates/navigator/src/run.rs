@@ -1,6 +1,6 @@
 //! `navigator run`: one command in a sandbox of its own.
 
-mod arguments;
+pub mod arguments;
 mod learn;
 mod summary;
 mod watch;

@@ -455,6 +455,9 @@ pub struct WatchSandboxRequest {
     pub log_sources: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "10")]
     pub log_min_level: ::prost::alloc::string::String,
+    /// Ends after the snapshot and the tails.
+    #[prost(bool, tag = "100")]
+    pub stop_after_tail: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SandboxStreamEvent {

@@ -3,6 +3,7 @@
 use navigator_policy::{AddressRefusal, CasesError, HostError, PathError, RequestPathError};
 
 use crate::output::OutputError;
+use crate::sandbox::error::SandboxError;
 use crate::text_file::{ReadError, WriteError};
 
 /// A policy command that failed.
@@ -53,6 +54,9 @@ pub enum PolicyError {
         /// Why.
         source: RequestPathError,
     },
+    /// The policy of a sandbox.
+    #[error(transparent)]
+    Revision(#[from] Box<SandboxError>),
     /// Cases that cannot be read.
     #[error(transparent)]
     Cases(#[from] CasesError),

@@ -145,20 +145,25 @@ fn run_explains_itself() {
 #[test]
 fn policy_lists_its_commands() {
     insta::assert_snapshot!(help("policy"), @r"
-    Check, explain and compare policies
+    Check, explain, compare and set policies
 
     Usage: navigator policy [OPTIONS] <COMMAND>
 
     Commands:
-      check    Report every error and warning of a policy
-      fmt      Print policies in their canonical form, or put them into it
-      explain  Say in plain words what a policy grants
-      why      Answer whether a program may reach a host, and what would change the answer
-      test     Put a table of questions to a policy and compare the answers with the expected ones
-      diff     Say what the second policy newly allows and denies
-      allow    Print a policy that allows one thing more
-      schema   Print the JSON Schema of the language, for editors
-      help     Print this message or the help of the given subcommand(s)
+      check     Report every error and warning of a policy
+      fmt       Print policies in their canonical form, or put them into it
+      explain   Say in plain words what a policy grants
+      why       Answer whether a program may reach a host, and what would change the answer
+      test      Put a table of questions to a policy and compare the answers with the expected ones
+      diff      Say what the second policy newly allows and denies
+      allow     Print a policy that allows one thing more
+      set       Give a sandbox another policy while it runs
+      get       Print the policy of a sandbox
+      history   List the policies that a sandbox had, the newest first, and what became of each [alias:
+                list]
+      rollback  Put an earlier policy of a sandbox into force again
+      schema    Print the JSON Schema of the language, for editors
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
       -v, --verbose...  Log more: once for decisions, twice for everything
@@ -234,5 +239,203 @@ fn doctor_explains_itself() {
 
       -h, --help
               Print help (see a summary with '-h')
+    ");
+}
+
+#[test]
+fn sandbox_lists_its_commands() {
+    insta::assert_snapshot!(help("sandbox"), @r"
+    Create, use and delete sandboxes that stay
+
+    Usage: navigator sandbox [OPTIONS] <COMMAND>
+
+    Commands:
+      create  Create a sandbox, and run a command in it
+      list    List sandboxes [alias: ls]
+      get     Show one sandbox
+      exec    Run a command in a sandbox
+      logs    Print what a sandbox logged
+      events  Print what happened to a sandbox
+      stop    End everything that runs in sandboxes and keep their files
+      start   Start stopped sandboxes again
+      delete  Delete sandboxes with everything in them [alias: rm]
+      wait    Wait until a sandbox is ready, stopped or deleted
+      policy  Set and show the policy of a sandbox
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+      -v, --verbose...  Log more: once for decisions, twice for everything
+      -h, --help        Print help
+    ");
+}
+
+#[test]
+fn gateway_lists_its_commands() {
+    insta::assert_snapshot!(help("gateway"), @r"
+    Start, stop and choose gateways
+
+    Usage: navigator gateway [OPTIONS] <COMMAND>
+
+    Commands:
+      start   Start the gateway of this machine, unless it runs
+      stop    Stop the gateway of this machine; sandboxes go on
+      status  Tell whether a gateway answers
+      add     Add a gateway that is elsewhere
+      use     Use a gateway from now on
+      list    List the gateways that are known [alias: ls]
+      remove  Forget a gateway, and its certificates
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+      -v, --verbose...  Log more: once for decisions, twice for everything
+      -h, --help        Print help
+    ");
+}
+
+#[test]
+fn sandbox_create_explains_itself() {
+    insta::assert_snapshot!(help("sandbox create"), @r"
+    Create a sandbox, and run a command in it
+
+    Usage: navigator sandbox create [OPTIONS] [NAME] [-- <CMD>...]
+
+    Arguments:
+      [NAME]
+              Name it [default: two words that are made up]
+
+      [CMD]...
+              Run this program with these arguments [default: a shell, on a terminal]
+
+    Options:
+      -p, --policy <FILE>
+              Apply this policy; without it the sandbox has no network and writes only to /sandbox and
+              /tmp
+              
+              [env: NAVIGATOR_SANDBOX_POLICY]
+
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+          --provider <NAME>
+              Give it the credentials of this provider; may be given several times
+
+      -e, --env <NAME=VALUE|NAME>
+              Set an environment variable, or pass one on from this environment
+
+      -m, --mount <SRC[:DST][:ro]>
+              Mount a file or directory of the gateway's machine; at /sandbox/NAME unless DST is given
+
+          --memory <SIZE>
+              Bound the memory of everything in it, such as 512M or 2G
+
+          --cpus <N>
+              Bound the processor time, in processors, such as 1.5
+
+          --pids <N>
+              Bound the number of processes
+
+          --disk <SIZE>
+              Bound what can be written in it, such as 1G
+
+          --root <DIR>
+              Use this directory as root filesystem instead of the system's own directories
+
+          --label <KEY=VALUE>
+              Attach a label; may be given several times
+
+          --log-level <LEVEL>
+              Log what is at least so important
+              
+              [possible values: error, warn, info, debug, trace]
+
+          --keep
+              Keep the sandbox when the command has ended; it is kept anyway unless --rm is given
+
+          --rm
+              Delete the sandbox when the command has ended, also after a failure or Ctrl-C
+
+      -d, --detach
+              Return at once, without waiting until it is ready
+
+      -t, --tty
+              Give the command a terminal even if this one is not
+
+      -T, --no-tty
+              Give the command no terminal: pipes stay pipes
+
+      -q, --quiet
+              Print nothing but what the command prints
+
+      -o, --output <FORMAT>
+              Choose how to print the sandbox when no command is run
+
+              Possible values:
+              - table: For people
+              - json:  For programs: one JSON value
+              - yaml:  The same as YAML
+              - name:  One name a line
+              
+              [default: name]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      navigator sandbox create demo --policy policy.yaml
+      navigator sandbox create --mount . -- make test
+      navigator sandbox create --rm --memory 2G -- agent
+      navigator sandbox create build -d -o name
+
+    Exit codes:
+      the command's own; 2 wrong usage or invalid policy; 125 navigator or the gateway failed;
+      126 not executable; 127 not found; 128+N ended by signal N
+    ");
+}
+
+#[test]
+fn sandbox_exec_explains_itself() {
+    insta::assert_snapshot!(help("sandbox exec"), @r"
+    Run a command in a sandbox
+
+    Usage: navigator sandbox exec [OPTIONS] [NAME] [-- <CMD>...]
+
+    Arguments:
+      [NAME]
+              Run it in this sandbox [default: the one that was used last]
+
+      [CMD]...
+              Run this program with these arguments [default: a shell]
+
+    Options:
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+      -w, --workdir <DIR>
+              Start in this directory of the sandbox
+
+      -e, --env <NAME=VALUE|NAME>
+              Set an environment variable, or pass one on from this environment
+
+          --timeout <DURATION>
+              Stop the command after this time, such as 90s, 5m or 1h (exit code 124)
+
+      -t, --tty
+              Give the command a terminal even if this one is not
+
+      -T, --no-tty
+              Give the command no terminal: pipes stay pipes
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      navigator sandbox exec demo
+      navigator sandbox exec demo -- ls -l /sandbox
+      navigator sandbox exec -- python3 -
+      tar c . | navigator sandbox exec demo --workdir /sandbox -- tar x
+
+    Exit codes:
+      the command's own; 2 wrong usage; 124 time limit; 125 navigator or the gateway failed;
+      126 not executable; 127 not found; 128+N ended by signal N
     ");
 }

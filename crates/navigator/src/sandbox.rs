@@ -1,0 +1,79 @@
+//! `navigator sandbox`: sandboxes that a gateway keeps.
+
+mod create;
+mod delete;
+pub mod error;
+mod events;
+mod exec;
+mod get;
+mod lifecycle;
+mod list;
+pub mod listing;
+mod logs;
+mod names;
+mod progress;
+pub mod revisions;
+pub mod session;
+pub mod view;
+mod wait;
+
+use error::SandboxError;
+use session::{Session, block_on};
+
+/// Commands over sandboxes.
+#[derive(clap::Subcommand, Debug)]
+pub enum SandboxCommand {
+    /// Create a sandbox, and run a command in it
+    #[command(after_long_help = create::EXAMPLES)]
+    Create(Box<create::CreateArgs>),
+    /// List sandboxes
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    /// Show one sandbox
+    Get(get::GetArgs),
+    /// Run a command in a sandbox
+    #[command(after_long_help = exec::EXAMPLES)]
+    Exec(exec::ExecArgs),
+    /// Print what a sandbox logged
+    Logs(logs::LogsArgs),
+    /// Print what happened to a sandbox
+    Events(events::EventsArgs),
+    /// End everything that runs in sandboxes and keep their files
+    Stop(lifecycle::LifecycleArgs),
+    /// Start stopped sandboxes again
+    Start(lifecycle::LifecycleArgs),
+    /// Delete sandboxes with everything in them
+    #[command(visible_alias = "rm")]
+    Delete(delete::DeleteArgs),
+    /// Wait until a sandbox is ready, stopped or deleted
+    Wait(wait::WaitArgs),
+    /// Set and show the policy of a sandbox
+    #[command(subcommand)]
+    Policy(revisions::RevisionCommand),
+}
+
+/// Carries out a command and returns the exit code.
+pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
+    block_on(async {
+        let session = &mut Session::open().await?;
+        match command {
+            SandboxCommand::Create(args) => create::run(session, args).await,
+            SandboxCommand::List(args) => list::run(session, args).await,
+            SandboxCommand::Get(args) => get::run(session, args).await,
+            SandboxCommand::Exec(args) => exec::run(session, args).await,
+            SandboxCommand::Logs(args) => logs::run(session, args).await,
+            SandboxCommand::Events(args) => events::run(session, args).await,
+            SandboxCommand::Stop(args) => lifecycle::stop(session, args).await,
+            SandboxCommand::Start(args) => lifecycle::start(session, args).await,
+            SandboxCommand::Delete(args) => delete::run(session, args).await,
+            SandboxCommand::Wait(args) => wait::run(session, args).await,
+            SandboxCommand::Policy(command) => revisions::run(session, command).await,
+        }
+    })
+}
+
+/// Whether a command's exit codes are those of what it runs, so that none may mean two things.
+#[must_use]
+pub fn passes_codes(command: &SandboxCommand) -> bool {
+    matches!(command, SandboxCommand::Create(_) | SandboxCommand::Exec(_))
+}
