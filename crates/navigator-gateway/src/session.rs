@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::access::Principal;
 use crate::failure::Failure;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, now};
 use crate::lifecycle::{first_revision, ready, set};
 use crate::live::{Attached, Live};
 use crate::records::{Desired, Layer, Phase, RevisionStatus, Sandbox, Severity};
@@ -106,18 +106,30 @@ impl Gateway {
         sandbox.policy_in_force = version;
         let message = "it runs, and every layer was tested from inside";
         set(&mut sandbox.conditions, ready("True", "Running", message));
-        self.save(live, &mut sandbox).await?;
-        self.store
-            .settle_revision(live.id, version, &RevisionStatus::Loaded, crate::gateway::now())
-            .await?;
+        self.store.settle_revision(live.id, version, &RevisionStatus::Loaded, now()).await?;
+        // Who sees that it is ready may ask for a process at once: the session is there before.
         let (attached, answers) = live.session.attach();
         attached.send(to_supervisor::Message::Welcome(proto::Welcome { policy_version: version }));
-        self.push_newest_policy(live, &attached, version).await?;
-        self.push_environment_to(&attached, &sandbox).await?;
+        if let Err(error) = self.bring_up_to_date(live, &attached, &mut sandbox).await {
+            live.session.detach(&attached);
+            return Err(error);
+        }
         if news {
             self.note(live, Severity::Normal, "Ready", message).await;
         }
         Ok((attached, answers))
+    }
+
+    /// Gives a supervisor what it missed, and shows that it is there.
+    async fn bring_up_to_date(
+        &self,
+        live: &Live,
+        attached: &Attached,
+        sandbox: &mut Sandbox,
+    ) -> Result<(), Failure> {
+        self.push_newest_policy(live, attached, sandbox.policy_in_force).await?;
+        self.push_environment_to(attached, sandbox).await?;
+        self.save(live, sandbox).await
     }
 
     async fn hello_failed(

@@ -72,8 +72,11 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    if !matches!(cli.command, Command::Supervise) {
-        // A supervisor's log goes to the gateway as well.
+    if !matches!(
+        cli.command,
+        Command::Supervise | Command::Gateway(gateway::GatewayCommand::Run(_))
+    ) {
+        // A supervisor's log goes to the gateway as well, and a gateway's where its settings say.
         log(cli.verbose);
     }
     let result = match &cli.command {

@@ -2,11 +2,13 @@
 
 pub mod known;
 mod local;
+pub mod serve;
 
 use std::path::PathBuf;
 
 use navigator_client::Places;
 
+use crate::output::Format;
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::listing::Listing;
 use crate::sandbox::session::block_on;
@@ -22,6 +24,10 @@ The files are copied into the configuration directory, where only you may read t
 /// Commands over gateways.
 #[derive(clap::Subcommand, Debug)]
 pub enum GatewayCommand {
+    /// Serve in the foreground until a signal ends it
+    Run(serve::ServeArgs),
+    /// Print the settings in force, and where each comes from
+    Config(ConfigArgs),
     /// Start the gateway of this machine, unless it runs
     Start,
     /// Stop the gateway of this machine; sandboxes go on
@@ -48,6 +54,16 @@ pub enum GatewayCommand {
 pub struct NameArgs {
     /// Name the gateway; `local` is the one of this machine
     name: String,
+}
+
+/// Arguments of `navigator gateway config`.
+#[derive(clap::Args, Debug)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    settings: serve::ServeArgs,
+    /// Choose how to print
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "text")]
+    output: Format,
 }
 
 /// Arguments of `navigator gateway status`.
@@ -94,6 +110,8 @@ pub struct AddArgs {
 pub fn run(command: &GatewayCommand) -> Result<u8, SandboxError> {
     let places = Places::of_this_user();
     match command {
+        GatewayCommand::Run(args) => serve::run(&places, args),
+        GatewayCommand::Config(args) => serve::config(&places, &args.settings, args.output),
         GatewayCommand::Start => block_on(local::start(&places)),
         GatewayCommand::Stop => local::stop(&places),
         GatewayCommand::Status(args) => block_on(known::status(&places, args)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use navigator_client::{ConnectError, ExecError, GatewaysError, LaunchError};
 use tonic::{Code, Status};
 
+use crate::gateway::serve::ServeFailure;
 use crate::output::OutputError;
 use crate::policy::PolicyError;
 use crate::run::arguments::ParseArgumentError;
@@ -114,6 +115,9 @@ pub enum SandboxError {
     /// The local gateway could not be stopped.
     #[error("failed to stop the gateway")]
     Stop(#[from] navigator_client::StopError),
+    /// The gateway itself.
+    #[error(transparent)]
+    Serve(#[from] ServeFailure),
     /// This machine.
     #[error("failed to {action}")]
     System {
@@ -150,6 +154,7 @@ impl SandboxError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Timeout { .. } => 124,
+            Self::Serve(error) => error.exit_code(),
             Self::NoName | Self::Unconfirmed(_) | Self::Argument(_) | Self::File { .. } => 2,
             Self::Gateways(GatewaysError::Name(_) | GatewaysError::Address(_)) => 2,
             Self::Gateways(
@@ -173,6 +178,7 @@ impl SandboxError {
     pub fn hint(&self) -> Option<String> {
         let next = match self {
             Self::Gateways(error) => gateways_hint(error),
+            Self::Serve(error) => error.hint(),
             Self::Connect(error) | Self::Launch(LaunchError::Connect(error)) => connect_hint(error),
             Self::Launch(LaunchError::Ended { .. } | LaunchError::Late { .. }) => {
                 "run `navigator gateway run` to see what it says, and `navigator doctor`"

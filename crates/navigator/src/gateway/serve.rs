@@ -1,0 +1,232 @@
+//! `navigator gateway run` and `config`: the gateway itself, and the settings that it would have.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use navigator_client::Places;
+use navigator_drivers::local::{LocalDriver, LocalSettings};
+use navigator_gateway::settings::{Defaults, Settings, SettingsError};
+use navigator_gateway::store::{SealingKey, SealingKeyError, Store, StoreError};
+use navigator_gateway::telemetry::{self, TelemetryError};
+use navigator_gateway::{LockError, Parts, ServeError, StateLock};
+use rustix::process::Resource;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::output::{self, LogLines};
+use crate::sandbox::error::SandboxError;
+use crate::sandbox::session::this_program;
+
+/// Threads that serve: the work is short, the waiting is elsewhere.
+const THREADS: usize = 2;
+
+/// Settings on the command line. Each wins over the environment, which wins over the file.
+#[derive(clap::Args, Debug)]
+pub struct ServeArgs {
+    /// Read settings from this file [default: gateway.toml in the configuration directory]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep everything in this directory
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<String>,
+    /// Listen on this unix socket
+    #[arg(long, value_name = "PATH")]
+    socket: Option<String>,
+    /// Keep records in this database
+    #[arg(long, value_name = "PATH|postgres://…")]
+    store: Option<String>,
+    /// Listen for remote clients as well, with mutual TLS
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Find the certificates in this directory
+    #[arg(long, value_name = "DIR")]
+    tls_dir: Option<String>,
+    /// Log this and what is worse: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Log as text or json
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Send traces and metrics to this collector
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// Allow so many sandboxes
+    #[arg(long, value_name = "N")]
+    most_sandboxes: Option<String>,
+}
+
+/// A gateway that could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeFailure {
+    /// A setting.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Another gateway.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The key of its secrets.
+    #[error(transparent)]
+    Key(#[from] SealingKeyError),
+    /// Its records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its log.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// Its listeners.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The system.
+    #[error("failed to {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl ServeFailure {
+    /// 2 for settings, 125 for everything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Settings(_)) { 2 } else { 125 }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Settings(_) => "correct it; `navigator gateway config` shows all settings",
+            Self::Lock(_) => {
+                "stop the other one with `navigator gateway stop`, or use another --state-dir"
+            }
+            Self::Key(_) => {
+                "give the key file back to the user that the gateway runs as, with mode 0600"
+            }
+            Self::Store(_) => "check the database, or use another one with --store",
+            Self::Telemetry(_) => "correct it; `navigator gateway config` shows all settings",
+            Self::Serve(_) | Self::System { .. } => "run `navigator doctor`",
+        }
+    }
+}
+
+fn settings(places: &Places, args: &ServeArgs) -> Result<Settings, ServeFailure> {
+    let given = [
+        ("state_dir", &args.state_dir),
+        ("socket", &args.socket),
+        ("store", &args.store),
+        ("listen", &args.listen),
+        ("tls_dir", &args.tls_dir),
+        ("log_level", &args.log_level),
+        ("log_format", &args.log_format),
+        ("otlp_endpoint", &args.otlp_endpoint),
+        ("most_sandboxes", &args.most_sandboxes),
+    ];
+    let flags: BTreeMap<_, _> =
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+    let path = args.config.clone().unwrap_or_else(|| places.config.join("gateway.toml"));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        // The usual file need not be there; one that was named must.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.config.is_none() => None,
+        Err(source) => return Err(SettingsError::Read { path, source }.into()),
+    };
+    let defaults = Defaults {
+        config: places.config.clone(),
+        state: places.state.clone(),
+        socket: places.socket(),
+    };
+    let variable = |name: &str| std::env::var(name).ok();
+    Ok(Settings::new(&flags, variable, (&path, text.as_deref()), &defaults)?)
+}
+
+/// Prints the settings that are in force and where each came from.
+pub fn config(
+    places: &Places,
+    args: &ServeArgs,
+    format: output::Format,
+) -> Result<u8, SandboxError> {
+    let settings = settings(places, args)?;
+    match format {
+        output::Format::Json => output::print_json(&settings.shown)?,
+        output::Format::Text => {
+            let line = |shown: &navigator_gateway::settings::Shown| {
+                let text = format!("{:<15} {:<45} # {}", shown.name, shown.value, shown.origin);
+                output::line(&text)
+            };
+            output::print(&settings.shown.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+        }
+    }
+    Ok(0)
+}
+
+/// Serves in the foreground until a signal ends it.
+pub fn run(places: &Places, args: &ServeArgs) -> Result<u8, SandboxError> {
+    let settings = settings(places, args)?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(|source| ServeFailure::System { action: "start the event loop", source })?;
+    let log = {
+        let _inside = runtime.enter();
+        let endpoint = settings.otlp_endpoint.as_deref();
+        let writer = || LogLines(std::io::stderr());
+        telemetry::start(&settings.log_level, settings.log_format, endpoint, writer)
+            .map_err(ServeFailure::from)?
+    };
+    let served = runtime.block_on(serve(places, settings));
+    log.end();
+    runtime.shutdown_background();
+    served.map(|()| 0).map_err(SandboxError::from)
+}
+
+async fn serve(places: &Places, settings: Settings) -> Result<(), ServeFailure> {
+    let lock = StateLock::take(&settings.state_dir)?;
+    let key = SealingKey::load_or_create(&settings.state_dir.join("gateway.key"))?;
+    let store = Store::open(&settings.store, key).await?;
+    let program = this_program().map_err(|_| ServeFailure::System {
+        action: "find this program",
+        source: std::io::ErrorKind::NotFound.into(),
+    })?;
+    let directory = settings.state_dir.join("sandboxes");
+    let driver = Arc::new(LocalDriver::new(LocalSettings { directory, program }));
+    let ending = CancellationToken::new();
+    end_on_signals(&ending)
+        .map_err(|source| ServeFailure::System { action: "watch for signals", source })?;
+    let mut own_places = vec![settings.state_dir.clone(), settings.tls_dir, places.config.clone()];
+    own_places.extend(settings.socket.parent().map(PathBuf::from));
+    let parts = Parts {
+        lock,
+        store,
+        driver,
+        socket: settings.socket,
+        own_places,
+        most_sandboxes: settings.most_sandboxes,
+        ending,
+    };
+    Ok(navigator_gateway::serve(parts).await?)
+}
+
+fn end_on_signals(ending: &CancellationToken) -> std::io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut stream, ending) = (signal(kind)?, ending.clone());
+        tokio::spawn(async move {
+            stream.recv().await;
+            ending.cancel();
+        });
+    }
+    Ok(())
+}
+
+/// Each sandbox takes a connection and a process descriptor.
+fn raise_open_files() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "failed to raise the number of open files");
+    }
+}
