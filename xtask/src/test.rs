@@ -23,6 +23,8 @@ const PROGRAMS: [(&str, &str); 11] = [
 ];
 /// The server of the tests with `ssh`, which is in few people's `PATH`.
 const SSHD: &str = "/usr/sbin/sshd";
+/// PostgreSQL's programs, which are in nobody's `PATH`. The tests start servers of their own.
+const POSTGRES: &str = "/usr/lib/postgresql";
 /// The ordinary user that tests run as when they start as root.
 pub const ORDINARY_USER: &str = "navigator-test";
 
@@ -44,6 +46,9 @@ fn install() -> Result<()> {
     let mut missing: Vec<&str> = programs.map(|(_, package)| *package).collect();
     if !Path::new(SSHD).exists() {
         missing.push("openssh-server");
+    }
+    if !Path::new(POSTGRES).exists() {
+        missing.push("postgresql");
     }
     let mut venv = Command::new("/usr/bin/python3");
     if shell::output(venv.args(["-c", "import ensurepip"])).is_err() {

@@ -16,6 +16,7 @@
 mod certificates;
 mod dns;
 mod origin;
+mod postgres;
 mod web;
 mod world;
 
@@ -27,6 +28,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+pub use postgres::Postgres;
 pub use world::live;
 
 /// What there is in a fake internet.

@@ -44,8 +44,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn events(&self, sandbox: Uuid, tail: u32) -> Result<Vec<PlatformEvent>, StoreError> {
+        // In PostgreSQL, `ORDER BY number` would mean the text that is selected.
         let events = "SELECT CAST(number AS TEXT), at, source, severity, reason, message \
-                      FROM events WHERE sandbox_id = $1 ORDER BY number DESC LIMIT $2";
+                      FROM events WHERE sandbox_id = $1 ORDER BY events.number DESC LIMIT $2";
         let metadata = "SELECT CAST(number AS TEXT), name, value \
                         FROM event_metadata WHERE sandbox_id = $1 AND number IN \
                         (SELECT number FROM events WHERE sandbox_id = $1 ORDER BY number DESC LIMIT $2)";

@@ -21,6 +21,12 @@ pub(super) fn sqlite(connection: &mut rusqlite::Connection) -> Result<(), StoreE
 pub(super) async fn postgres(client: &mut tokio_postgres::Client) -> Result<(), StoreError> {
     let unavailable = |error: tokio_postgres::Error| StoreError::Unavailable(error.into());
     let runner = runner()?;
+    // A server that can only be read, and needs nothing, is not asked to change anything.
+    if let Ok(applied) = runner.get_applied_migrations_async(client).await
+        && applied == *runner.get_migrations()
+    {
+        return Ok(());
+    }
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(unavailable)?;
     let done = runner.run_async(client).await.map_err(|error| refused(error, &runner));
     client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await.map_err(unavailable)?;

@@ -22,9 +22,10 @@ use super::url::wants_tls;
 const CONNECTIONS: usize = 8;
 /// How long anything may wait for a connection, to be made or to be free.
 const CONNECTING: Duration = Duration::from_secs(5);
-/// What the server is told at the start of each connection: no statement, lock or idle transaction may last.
+/// What the server is told at the start of each connection. No statement, lock or idle transaction may last. Plans are
+/// made for the page that is asked for: for pages of any size, the server would read whole tables.
 const SESSION: &str = "-c statement_timeout=15s -c lock_timeout=10s \
-    -c idle_in_transaction_session_timeout=30s -c client_min_messages=warning";
+    -c idle_in_transaction_session_timeout=30s -c client_min_messages=warning -c plan_cache_mode=force_custom_plan";
 
 /// Connections to a server.
 pub(super) struct Postgres(Pool);

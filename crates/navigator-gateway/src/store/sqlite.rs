@@ -1,8 +1,10 @@
 //! The store in a file: one thread writes, two read, and each waits for work at a bounded channel.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,6 +26,9 @@ const READERS: usize = 2;
 const PREPARED: usize = 128;
 /// How long a connection waits for another process, such as a backup, to let go of the file.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// Permissions of anybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// A database file and the threads that use it.
 pub(super) struct Sqlite {
@@ -189,15 +194,22 @@ impl ToSql for Value {
     }
 }
 
-/// Makes the directory and the file for their owner only. SQLite gives its other files the same permissions.
+/// Makes the directory and the file for their owner only, and an older file too. SQLite gives its other files the same
+/// permissions.
 fn prepare(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) => {}
     }
+    let mode = std::fs::metadata(path)?.mode();
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(mode & 0o700))
 }
 
 /// A lock beside the file: SQLite has locks of its own on the file itself.

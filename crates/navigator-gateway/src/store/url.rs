@@ -57,7 +57,8 @@ impl StoreUrl {
 
 /// Whether connections are to be encrypted: over TCP, unless somebody said that they should not be.
 pub(super) fn wants_tls(config: &tokio_postgres::Config) -> bool {
-    let tcp = config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
+    let named = config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
+    let tcp = named || !config.get_hostaddrs().is_empty();
     tcp && config.get_ssl_mode() != SslMode::Disable
 }
 

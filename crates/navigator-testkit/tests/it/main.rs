@@ -1,5 +1,6 @@
 //! The fake internet itself: real clients in it see what was described, and nothing else.
 
+mod postgres;
 mod web;
 
 use std::process::Command;

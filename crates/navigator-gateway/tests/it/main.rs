@@ -1,0 +1,3 @@
+//! The gateway's parts as its users see them.
+
+mod store;
