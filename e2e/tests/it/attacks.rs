@@ -19,34 +19,42 @@ fn number(value: &Value, name: &str) -> i64 {
 #[test]
 fn dangerous_system_calls_are_refused() {
     as_everyone(|case| {
-        let found = case.attack(&[], "kernel.py", &[]);
-        let calls = found["calls"].as_object().unwrap();
-        for (name, result) in calls {
-            let result = result.as_i64().unwrap();
-            match name.as_str() {
-                "clone3" => assert_eq!(result, ENOSYS, "{name}"),
-                "x32" | "int80" => assert_eq!(result, SIGSYS, "{name}"),
-                // Unmapped ids: the kernel calls them invalid before it asks for privileges.
-                "setuid0" | "setgid0" => assert!([EPERM, 22].contains(&result), "{name}: {result}"),
-                _ => assert_eq!(result, EPERM, "{name} as {:?}", case.who),
-            }
-        }
-        assert!(calls.len() > 35);
+        assert_calls_refused(&case.attack(&[], "kernel.py", &[]));
     });
+}
+
+/// Every call of `kernel.py` was refused.
+pub(crate) fn assert_calls_refused(found: &Value) {
+    let calls = found["calls"].as_object().unwrap();
+    for (name, result) in calls {
+        let result = result.as_i64().unwrap();
+        match name.as_str() {
+            "clone3" => assert_eq!(result, ENOSYS, "{name}"),
+            "x32" | "int80" => assert_eq!(result, SIGSYS, "{name}"),
+            // Unmapped ids: the kernel calls them invalid before it asks for privileges.
+            "setuid0" | "setgid0" => assert!([EPERM, 22].contains(&result), "{name}: {result}"),
+            _ => assert_eq!(result, EPERM, "{name}"),
+        }
+    }
+    assert!(calls.len() > 35);
 }
 
 #[test]
 fn no_privilege_is_left_and_none_can_be_gained() {
     as_everyone(|case| {
-        let found = case.attack(&[], "kernel.py", &[]);
-        let status = &found["status"];
-        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-            assert_eq!(status[set], "0000000000000000", "{set}");
-        }
-        assert_eq!(status["NoNewPrivs"], "1");
-        assert_eq!(status["Seccomp"], "2");
-        assert_eq!(found["uid"], 1000);
+        assert_no_privilege(&case.attack(&[], "kernel.py", &[]));
     });
+}
+
+/// `kernel.py` ran without any privilege.
+pub(crate) fn assert_no_privilege(found: &Value) {
+    let status = &found["status"];
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(status[set], "0000000000000000", "{set}");
+    }
+    assert_eq!(status["NoNewPrivs"], "1");
+    assert_eq!(status["Seccomp"], "2");
+    assert_eq!(found["uid"], 1000);
 }
 
 #[test]
@@ -80,43 +88,51 @@ fn only_granted_files_can_be_read_and_written() {
     let address = std::os::unix::net::SocketAddr::from_abstract_name("navigator-e2e-abstract");
     let _listener = std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap();
     as_everyone(|case| {
-        let found = case.attack(&[], "files.py", &[]);
-        for (attempt, result) in found["results"].as_object().unwrap() {
-            let result = result.as_i64().unwrap();
-            if attempt.starts_with("granted")
-                || attempt == "rename across"
-                || attempt.starts_with("chmod")
-            {
-                assert_eq!(result, 0, "{attempt} as {:?}", case.who);
-            } else {
-                assert_ne!(result, 0, "{attempt} as {:?}", case.who);
-            }
-        }
-        assert_eq!(number(&found, "memory"), EROFS, "/proc is a read-only mount");
-        for (socket, result) in found["sockets"].as_object().unwrap() {
-            assert_ne!(result.as_i64(), Some(0), "{socket} as {:?}", case.who);
-        }
+        assert_only_granted_files(&case.attack(&[], "files.py", &[]));
     });
+}
+
+/// `files.py` reached what was granted and nothing else.
+pub(crate) fn assert_only_granted_files(found: &Value) {
+    for (attempt, result) in found["results"].as_object().unwrap() {
+        let result = result.as_i64().unwrap();
+        if attempt.starts_with("granted")
+            || attempt == "rename across"
+            || attempt.starts_with("chmod")
+        {
+            assert_eq!(result, 0, "{attempt}");
+        } else {
+            assert_ne!(result, 0, "{attempt}");
+        }
+    }
+    assert_eq!(number(found, "memory"), EROFS, "/proc is a read-only mount");
+    for (socket, result) in found["sockets"].as_object().unwrap() {
+        assert_ne!(result.as_i64(), Some(0), "{socket}");
+    }
 }
 
 #[test]
 fn nothing_of_the_outside_is_visible() {
     as_everyone(|case| {
-        let found = case.attack(&[], "files.py", &[]);
-        let pids: Vec<i64> =
-            found["pids"].as_array().unwrap().iter().filter_map(Value::as_i64).collect();
-        assert_eq!(pids, [number(&found, "own")], "init and host processes are hidden");
-        assert!(found["cgroups"].as_array().unwrap().is_empty());
-        for (fd, target) in found["fds"].as_object().unwrap() {
-            let harmless = fd.parse::<u32>().unwrap() <= 2;
-            assert!(harmless, "descriptor {fd} leaked: {target}");
-        }
-        let top: Vec<&str> =
-            found["top"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        for outside in ["root", "home", "run", "var", "sys", "boot", "srv", "mnt"] {
-            assert!(!top.contains(&outside), "/{outside} is visible");
-        }
+        assert_nothing_of_the_outside(&case.attack(&[], "files.py", &[]));
     });
+}
+
+/// `files.py` saw no process, descriptor, cgroup or directory of the outside.
+pub(crate) fn assert_nothing_of_the_outside(found: &Value) {
+    let pids: Vec<i64> =
+        found["pids"].as_array().unwrap().iter().filter_map(Value::as_i64).collect();
+    assert_eq!(pids, [number(found, "own")], "init and host processes are hidden");
+    assert!(found["cgroups"].as_array().unwrap().is_empty());
+    for (fd, target) in found["fds"].as_object().unwrap() {
+        let harmless = fd.parse::<u32>().unwrap() <= 2;
+        assert!(harmless, "descriptor {fd} leaked: {target}");
+    }
+    let top: Vec<&str> =
+        found["top"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for outside in ["root", "home", "run", "var", "sys", "boot", "srv", "mnt"] {
+        assert!(!top.contains(&outside), "/{outside} is visible");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 /// The credential of the sandbox.
-pub(super) const TOKEN: &str = "token-d41d8cd98f00b204";
+pub(super) const TOKEN: &str = "credential-d41d8cd98f00b204";
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
