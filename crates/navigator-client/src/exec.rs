@@ -179,13 +179,34 @@ enum Step {
     Event(Result<Option<ExecSandboxEvent>, Status>),
 }
 
+/// How following a command ended.
+enum End {
+    /// With the command.
+    Exit(u8),
+    /// Without it: who waited for it wanted to end.
+    Left(u8),
+}
+
 impl Following<'_> {
+    /// Whatever was printed before the end is shown, also when the end is a failure.
     async fn until_it_ends(mut self) -> Result<u8, ExecError> {
+        let end = self.follow().await;
+        if let Ok(End::Left(code)) = end {
+            return Ok(code);
+        }
+        tokio::select! {
+            written = self.output.finish() => written?,
+            signal = self.interrupts.asked_to_end() => return Ok(128 + signal),
+        }
+        end.map(|(End::Exit(code) | End::Left(code))| code)
+    }
+
+    async fn follow(&mut self) -> Result<End, ExecError> {
         let mut unwritten = None;
         loop {
             let event = match self.step(unwritten.is_some()).await {
                 Step::Signal(signal) => match self.pass_on(signal) {
-                    Some(code) => return Ok(code),
+                    Some(code) => return Ok(End::Left(code)),
                     None => continue,
                 },
                 Step::Room(true) => {
@@ -193,15 +214,15 @@ impl Following<'_> {
                     unwritten.take().map(|piece| self.output.pieces.try_send(piece));
                     continue;
                 }
-                Step::Room(false) => return self.output.finish().await.and(Err(ExecError::Cut)),
+                // Why nothing can be written any more is known to the writer.
+                Step::Room(false) => return Err(ExecError::Cut),
                 Step::Event(event) => event.map_err(Box::new)?.ok_or(ExecError::Cut)?,
             };
             match event.payload {
                 Some(Event::Stdout(out)) => unwritten = Some(Piece::Stdout(out.data)),
                 Some(Event::Stderr(err)) => unwritten = Some(Piece::Stderr(err.data)),
                 Some(Event::Exit(exit)) => {
-                    self.output.finish().await?;
-                    return Ok(u8::try_from(exit.exit_code & 0xff).unwrap_or(u8::MAX));
+                    return Ok(End::Exit(u8::try_from(exit.exit_code & 0xff).unwrap_or(u8::MAX)));
                 }
                 // Of a newer gateway.
                 None => {}

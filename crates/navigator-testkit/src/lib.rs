@@ -15,6 +15,7 @@
 
 mod certificates;
 mod dns;
+pub mod gateway;
 mod origin;
 mod postgres;
 mod web;

@@ -119,6 +119,7 @@ impl HealthView {
     /// The same for people.
     pub fn text(&self) -> String {
         let Self { name, address, health, version, .. } = self;
+        let (name, address, version) = (line(name), line(address), line(version));
         format!("gateway   {name}\naddress   {address}\nhealth    {health}\nversion   {version}")
     }
 }

@@ -8,6 +8,7 @@ use navigator_proto::datamodel::v1::{Sandbox, SandboxPhase};
 use serde::Serialize;
 
 use super::listing::Listed;
+use crate::output::line;
 
 /// A sandbox.
 #[derive(Serialize)]
@@ -174,7 +175,7 @@ impl SandboxView {
         for skipped in &self.skipped_paths {
             more("skipped", format!("{}: {}", skipped.path, skipped.reason));
         }
-        lines.join("\n")
+        lines.iter().map(|text| line(text)).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -7,6 +7,7 @@ mod help;
 mod neutral;
 mod output;
 mod policy;
+mod sandbox;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -16,7 +16,7 @@ fn commands(output: &Output) -> Vec<char> {
 
 fn check(args: &[&str], shown: &str) {
     let output = navigator(args);
-    assert_eq!(commands(&output), [], "{args:?}: {output:?}");
+    assert_eq!(commands(&output), [] as [char; 0], "{args:?}: {output:?}");
     let text = stdout(&output) + &stderr(&output);
     assert!(text.contains(shown), "{args:?} does not show it: {text}");
 }
@@ -111,7 +111,7 @@ fn arguments_that_are_repeated() {
     ] {
         let output = navigator(&args);
         assert!(!output.status.success(), "{args:?}");
-        assert_eq!(commands(&output), [], "{args:?}: {output:?}");
+        assert_eq!(commands(&output), [] as [char; 0], "{args:?}: {output:?}");
     }
 }
 
@@ -127,7 +127,7 @@ fn programs_that_were_denied() {
         let Some(output) = run(&policy, &["bash", "-c", &script, &program]) else { return };
         let text = stderr(&output);
         assert!(text.contains(shown), "{text}");
-        assert_eq!(commands(&output), [], "{text}");
+        assert_eq!(commands(&output), [] as [char; 0], "{text}");
         assert!(!text.lines().any(|line| line == "navigator: all is well"), "{text}");
     }
 }
