@@ -1,146 +1,138 @@
-//! One sandbox's directory on this machine: its lock, and who holds it.
+//! One sandbox's directory: its lock, which tells whether a supervisor runs, and who that supervisor is.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FlockOperation;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags};
 use serde::Deserialize;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
-/// The lock file, which a supervisor has as standard output.
-pub(super) const LOCK: &str = "supervisor";
-/// What a supervisor writes on standard error.
-const LOG: &str = "supervisor.log";
-/// The one before.
-const OLD_LOG: &str = "supervisor.log.old";
-/// Bytes of a log; then it becomes the old one.
-const LOG_BYTES: u64 = 1024 * 1024;
-/// Longest line with which a supervisor says who it is.
-const SAYS_BYTES: u64 = 256;
+/// Most bytes of the supervisor's line about itself; more is none.
+const LINE_BYTES: u64 = 256;
 
-/// The directory.
-pub(super) struct Place {
-    path: PathBuf,
+/// What a lock file says of its supervisor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Nothing whole yet.
+    Nothing,
+    /// Its process id.
+    Pid(i32),
+    /// A line that is no process id.
+    Garbage,
 }
 
-/// Who holds the lock.
-pub(super) enum Held {
-    /// Nobody: nothing of the sandbox runs.
-    Free,
-    /// This supervisor.
-    By(Holder),
-    /// A supervisor that has not said who it is yet, or the last remains of one.
-    BySomebody,
-}
-
-/// A supervisor that runs, or has just ended.
-pub(super) struct Holder(AsyncFd<OwnedFd>);
-
-/// What a supervisor says at its start.
 #[derive(Deserialize)]
-struct Says {
+struct Line {
     pid: i32,
 }
 
+/// The directory of one sandbox.
+pub(super) struct Place {
+    directory: PathBuf,
+    /// Held while the lock is tried, so that nobody who only looks is taken for a supervisor.
+    trying: Mutex<()>,
+}
+
 impl Place {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory, trying: Mutex::new(()) }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.directory.join("supervisor")
     }
 
     /// Makes the directory, for this user only.
     pub(super) fn make(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
     }
 
-    /// Takes the lock on a new open file; `None` when somebody has it.
-    pub(super) fn take_lock(&self) -> io::Result<Option<File>> {
+    /// The lock, empty, when nobody has it.
+    pub(super) fn take(&self) -> io::Result<Option<File>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(self.path.join(LOCK))?;
-        if !try_lock(&file)? {
+        let file = options.custom_flags(no_follow()).open(self.lock_path())?;
+        let _trying = self.trying();
+        if !lock(&file)? {
             return Ok(None);
         }
         file.set_len(0)?;
         Ok(Some(file))
     }
 
-    /// Whether somebody holds the lock.
-    pub(super) fn is_held(&self) -> io::Result<bool> {
-        Ok(self.held_file()?.is_some())
-    }
-
-    fn held_file(&self) -> io::Result<Option<File>> {
-        match File::open(self.path.join(LOCK)) {
-            // What was taken here is given back with the file.
-            Ok(file) => Ok(if try_lock(&file)? { None } else { Some(file) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+    /// Whether somebody has the lock.
+    pub(super) fn held(&self) -> io::Result<bool> {
+        let _trying = self.trying();
+        match self.open_lock() {
+            Ok(file) => Ok(!lock(&file)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Finds out who holds the lock. The process is opened before the lock is looked at once more, so that a process
-    /// that only has the same number is never taken for it.
-    pub(super) fn holder(&self) -> io::Result<Held> {
-        let Some(file) = self.held_file()? else { return Ok(Held::Free) };
-        let mut text = String::new();
-        // What is no text is no answer.
-        let read = file.take(SAYS_BYTES).read_to_string(&mut text);
-        let says = read.ok().and_then(|_| serde_json::from_str::<Says>(&text).ok());
-        let Some(pid) = says.and_then(|says| Pid::from_raw(says.pid)) else {
-            return Ok(Held::BySomebody);
+    /// What the supervisor wrote about itself.
+    pub(super) fn said(&self) -> io::Result<Said> {
+        let mut text = vec![];
+        self.open_lock()?.take(LINE_BYTES).read_to_end(&mut text)?;
+        let Some(end) = text.iter().position(|byte| *byte == b'\n') else {
+            let full = u64::try_from(text.len()).is_ok_and(|length| length == LINE_BYTES);
+            return Ok(if full { Said::Garbage } else { Said::Nothing });
         };
-        let process = match rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) {
-            Ok(process) => process,
-            Err(rustix::io::Errno::SRCH) => return Ok(Held::BySomebody),
+        Ok(match serde_json::from_slice::<Line>(&text[..end]) {
+            // 1 is never a supervisor; what is below names groups of processes.
+            Ok(Line { pid }) if pid > 1 => Said::Pid(pid),
+            Ok(_) | Err(_) => Said::Garbage,
+        })
+    }
+
+    /// The process with this id, if it has the lock. An id may have been given to another process since it was
+    /// written; one that has not the lock's file open is never watched nor signalled.
+    pub(super) fn process(&self, pid: i32) -> io::Result<Option<OwnedFd>> {
+        let Some(id) = Pid::from_raw(pid) else { return Ok(None) };
+        let pidfd = match rustix::process::pidfd_open(id, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if !self.is_held()? {
-            return Ok(Held::Free);
-        }
-        Ok(Held::By(Holder::new(process)?))
+        let same = self.held()? && self.said()? == Said::Pid(pid) && self.opened_by(pid)?;
+        Ok(same.then_some(pidfd))
     }
 
-    /// The log, for appending; a long one is set aside first.
-    pub(super) fn open_log(&self) -> io::Result<File> {
-        let path = self.path.join(LOG);
-        let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        let file = open()?;
-        if file.metadata()?.len() <= LOG_BYTES {
-            return Ok(file);
-        }
-        std::fs::rename(&path, self.path.join(OLD_LOG))?;
-        open()
-    }
-
-    /// The last bytes of the log, without what could command a terminal.
-    pub(super) fn last_words(&self, limit: usize) -> io::Result<String> {
-        let mut file = match File::open(self.path.join(LOG)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+    /// Whether a process has the lock's file open. One that hides its descriptors is believed: it is of this user, and
+    /// somebody has the lock.
+    fn opened_by(&self, pid: i32) -> io::Result<bool> {
+        let ours = self.open_lock()?.metadata()?;
+        let descriptors = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+            Ok(descriptors) => descriptors,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let limit = limit as u64;
-        let start = file.metadata()?.len().saturating_sub(limit);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = vec![];
-        file.take(limit).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let clean = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
-        Ok(text.chars().map(clean).collect())
+        // Descriptors come and go while they are read; those that are gone are not the lock.
+        Ok(descriptors.flatten().any(|descriptor| {
+            std::fs::metadata(descriptor.path())
+                .is_ok_and(|theirs| theirs.dev() == ours.dev() && theirs.ino() == ours.ino())
+        }))
+    }
+
+    fn open_lock(&self) -> io::Result<File> {
+        OpenOptions::new().read(true).custom_flags(no_follow()).open(self.lock_path())
+    }
+
+    fn trying(&self) -> MutexGuard<'_, ()> {
+        self.trying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn try_lock(file: &File) -> io::Result<bool> {
+fn lock(file: &File) -> io::Result<bool> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -148,34 +140,8 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-impl Holder {
-    /// A process by its descriptor.
-    #[expect(
-        deprecated,
-        reason = "the replacement is unsafe; this descriptor is owned and stays open as long as its registration"
-    )]
-    pub(super) fn new(process: OwnedFd) -> io::Result<Self> {
-        Ok(Self(AsyncFd::with_interest(process, Interest::READABLE)?))
-    }
-
-    /// Sends a signal; to one that has ended it is none.
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(self.0.get_ref(), signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits until it has ended.
-    pub(super) async fn over(&self) -> io::Result<()> {
-        self.0.readable().await.map(drop)
-    }
-
-    /// Waits until it has ended, not longer than `patience`; whether it has.
-    pub(super) async fn ended(&self, patience: Duration) -> io::Result<bool> {
-        match tokio::time::timeout(patience, self.over()).await {
-            Ok(over) => over.map(|()| true),
-            Err(_) => Ok(false),
-        }
-    }
+/// The flag that makes opening a symbolic link fail.
+pub(super) fn no_follow() -> i32 {
+    // The bits are the same in both types.
+    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }

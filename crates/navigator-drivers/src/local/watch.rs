@@ -1,74 +1,157 @@
-//! Notices the end of supervisors, by the kernel's word and not by asking again and again.
+//! Watches one supervisor until it and everything of its sandbox is gone. The kernel tells; nothing is polled while the
+//! supervisor runs.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags};
-use tokio::sync::mpsc;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::place::{Holder, Place};
+use super::place::Place;
+use super::{spawn, words};
 use crate::Gone;
 
-/// Bytes of a supervisor's last words that are told.
-const WORDS: usize = 2048;
-/// How long the remains of a sandbox may take to go after its supervisor.
-const REMAINS: Duration = Duration::from_secs(5);
+/// How long what is left of a sandbox may outlive its supervisor: the kernel ends it at once.
+pub(super) const REST: Duration = Duration::from_secs(5);
+/// Pause between looks at a lock that is about to become free; the kernel tells nobody when it does.
+pub(super) const LOOK: Duration = Duration::from_millis(10);
+/// Bytes of a supervisor's last words that are told when it is gone.
+const WORDS_BYTES: usize = 2048;
 
-/// Watches a supervisor that this process has started.
-pub(super) fn child(id: Uuid, mut child: Child, place: Place, gone: mpsc::UnboundedSender<Gone>) {
-    tokio::spawn(async move {
-        if let Err(error) = over(&child).await {
-            tracing::warn!(sandbox = %id, %error, "a supervisor is watched by a thread");
+/// A supervisor that is watched.
+#[derive(Clone)]
+pub(super) struct Watched {
+    pidfd: Arc<OwnedFd>,
+    over: watch::Receiver<bool>,
+}
+
+/// What is needed to watch a supervisor.
+pub(super) struct Watch {
+    pub id: Uuid,
+    pub place: Arc<Place>,
+    pub pidfd: OwnedFd,
+    /// When this process started it.
+    pub child: Option<Child>,
+    /// Where its words begin in the log.
+    pub log_start: u64,
+    pub gone: mpsc::UnboundedSender<Gone>,
+}
+
+impl Watched {
+    /// Whether the supervisor itself has ended.
+    pub(super) fn ended(&self) -> bool {
+        if *self.over.borrow() {
+            return true;
         }
-        // Over already, unless it could not be watched.
-        let status = tokio::task::spawn_blocking(move || child.wait()).await;
-        let how = match status {
-            Ok(Ok(status)) => describe(status),
-            Ok(Err(error)) => format!("its end could not be seen: {error}"),
-            Err(error) => format!("its end could not be seen: {error}"),
+        let mut fds = [PollFd::new(&*self.pidfd, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits until its end was told; `false` when that takes longer than `limit`.
+    pub(super) async fn over(&self, limit: Duration) -> bool {
+        let mut over = self.over.clone();
+        let waited = tokio::time::timeout(limit, over.wait_for(|over| *over)).await;
+        // A watcher that is gone without a word ended with its runtime.
+        waited.is_ok_and(|over| over.is_ok())
+    }
+
+    /// Signals the supervisor; one that has ended needs none.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&*self.pidfd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Watch {
+    /// What others see of the supervisor, and the task that watches it.
+    pub(super) fn begin(mut self) -> io::Result<(Watched, impl Future<Output = ()>)> {
+        let (pidfd, ready) = match self.descriptors() {
+            Ok(descriptors) => descriptors,
+            Err(error) => {
+                // A child that is not watched would never be reaped.
+                if let Some(child) = self.child.as_mut() {
+                    tracing::error!(sandbox = %self.id, "not watched: {}", spawn::end(child));
+                }
+                return Err(error);
+            }
         };
-        tell(id, how, place, gone).await;
-    });
-}
-
-/// Watches a supervisor that an earlier gateway has started.
-pub(super) fn stranger(id: Uuid, holder: Holder, place: Place, gone: mpsc::UnboundedSender<Gone>) {
-    tokio::spawn(async move {
-        let how = match holder.over().await {
-            Ok(()) => "it is gone".to_owned(),
-            Err(error) => format!("its end could not be seen: {error}"),
+        let (tell, over) = watch::channel(false);
+        let task = async move {
+            if let Err(error) = ready.readable().await {
+                // The runtime ends.
+                tracing::debug!(sandbox = %self.id, %error, "a supervisor is not watched any more");
+                return;
+            }
+            let how = ending(self.child.as_mut());
+            let free = free(&self.place, REST).await;
+            // Nobody may listen any more.
+            let _ = self.gone.send(Gone { id: self.id, how: self.how(how, free) });
+            tell.send_replace(true);
         };
-        tell(id, how, place, gone).await;
-    });
+        Ok((Watched { pidfd, over }, task))
+    }
+
+    #[expect(
+        deprecated,
+        reason = "an `OwnedFd` stays open as long as it is owned; the successor is unsafe"
+    )]
+    fn descriptors(&self) -> io::Result<(Arc<OwnedFd>, AsyncFd<OwnedFd>)> {
+        let ready = AsyncFd::with_interest(self.pidfd.try_clone()?, Interest::READABLE)?;
+        Ok((Arc::new(self.pidfd.try_clone()?), ready))
+    }
+
+    fn how(&self, mut how: String, free: io::Result<bool>) -> String {
+        match free {
+            Ok(true) => {}
+            Ok(false) => how.push_str("; a part of the sandbox is still there"),
+            Err(error) => how.push_str(&format!("; its lock cannot be read: {error}")),
+        }
+        match words::last(self.place.directory(), self.log_start, WORDS_BYTES) {
+            Ok(words) if words.trim().is_empty() => {}
+            Ok(words) => how.push_str(&format!("; its last words: {}", words.trim())),
+            Err(error) => how.push_str(&format!("; its log cannot be read: {error}")),
+        }
+        how
+    }
 }
 
-async fn over(child: &Child) -> std::io::Result<()> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(std::io::ErrorKind::NotFound)?;
-    Holder::new(rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?)?.over().await
+/// Waits until nobody has the lock; `false` when somebody still has it after `limit`.
+pub(super) async fn free(place: &Place, limit: Duration) -> io::Result<bool> {
+    let end = Instant::now() + limit;
+    while place.held()? {
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(true)
 }
 
-fn describe(status: ExitStatus) -> String {
+/// How a process ended that is known to have ended; it is reaped when it is a child of this process.
+fn ending(child: Option<&mut Child>) -> String {
+    match child.map(Child::try_wait) {
+        Some(Ok(Some(status))) => status_in_words(status),
+        Some(Ok(None)) | None => "it ended in a way that this gateway could not see".into(),
+        Some(Err(error)) => format!("it ended; its status cannot be read: {error}"),
+    }
+}
+
+pub(super) fn status_in_words(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => status.to_string(),
+        (Some(code), _) => format!("it ended with exit code {code}"),
+        (None, Some(signal)) => format!("it was ended by signal {signal}"),
+        (None, None) => "it ended".into(),
     }
-}
-
-/// Tells of an end when nothing of the sandbox is left: its init may live a moment longer.
-async fn tell(id: Uuid, mut how: String, place: Place, gone: mpsc::UnboundedSender<Gone>) {
-    let until = tokio::time::Instant::now() + REMAINS;
-    while place.is_held().unwrap_or(false) && tokio::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // That there are no words is no reason not to tell.
-    let words = place.last_words(WORDS).unwrap_or_default();
-    if let Some(last) = words.lines().rev().find(|line| !line.trim().is_empty()) {
-        how = format!("{how}; its last words: {last}");
-    }
-    // Nobody listens when the gateway ends.
-    let _ended = gone.send(Gone { id, how });
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use navigator_client::Places;
-use navigator_drivers::local::{LocalDriver, LocalSettings};
+use navigator_drivers::{LocalDriver, LocalSettings};
 use navigator_gateway::settings::{Defaults, Settings, SettingsError};
 use navigator_gateway::store::{SealingKey, SealingKeyError, Store, StoreError};
 use navigator_gateway::telemetry::{self, TelemetryError};
@@ -193,7 +193,8 @@ async fn serve(places: &Places, settings: Settings) -> Result<(), ServeFailure> 
         source: std::io::ErrorKind::NotFound.into(),
     })?;
     let directory = settings.state_dir.join("sandboxes");
-    let driver = Arc::new(LocalDriver::new(LocalSettings { directory, program }));
+    let environment = std::env::vars_os().collect();
+    let driver = Arc::new(LocalDriver::new(LocalSettings { directory, program, environment }));
     let ending = CancellationToken::new();
     end_on_signals(&ending)
         .map_err(|source| ServeFailure::System { action: "watch for signals", source })?;
