@@ -1,6 +1,8 @@
 //! Where sandboxes run. A driver starts, ends and finds supervisors; what a sandbox may do is none of its business.
 #![forbid(unsafe_code)]
 
+mod local;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+pub use local::{LocalDriver, LocalSettings};
 
 /// A sandbox to start.
 pub struct Workload {
