@@ -21,7 +21,7 @@ set -eu
 bin=$1
 dir=$(mktemp -d /tmp/navigator-postgres.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 "$bin/initdb" -D "$dir/data" -U "$2" --auth=trust --encoding=UTF8 --locale=C --no-sync >"$dir/log" 2>&1 ||
     { cat "$dir/log" >&2; exit 1; }
 "$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c shared_buffers=16MB \
