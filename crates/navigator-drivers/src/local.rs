@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -178,39 +179,24 @@ impl Inner {
         if self.find(&slot, &mut turn).await?.is_some() {
             return Ok(());
         }
-        let action = || format!("start the supervisor of sandbox {}", workload.id);
+        let action = format!("start the supervisor of sandbox {}", slot.id);
         let (settings, place) = (self.settings.clone(), Arc::clone(&slot.place));
-        let spawned = blocking(action(), move || {
+        let spawned = blocking(action.clone(), move || {
             place.make()?;
             // Held by nobody a moment ago, and nobody else may start one.
             let lock = place.take()?.ok_or(io::ErrorKind::ResourceBusy)?;
             spawn::spawn(&settings.program, &settings.environment, &place, lock)
         })
         .await?;
-        let start = spawned.log_start;
+        let log_start = spawned.log_start;
         match spawned.tell(&workload.launch).await {
-            Ok((child, pidfd, log_start)) => {
-                let (id, place) = (slot.id, Arc::clone(&slot.place));
-                let child = Some(child);
-                let watch = Watch { id, place, pidfd, child, log_start, gone: self.gone.clone() };
-                *turn = Some(self.watch(watch).map_err(system(action()))?);
+            Ok((child, pidfd)) => {
+                let (id, place, gone) = (slot.id, Arc::clone(&slot.place), self.gone.clone());
+                let watch = Watch { id, place, pidfd, child: Some(child), log_start, gone };
+                *turn = Some(self.watch(watch).map_err(system(action))?);
                 Ok(())
             }
-            Err((source, mut child)) => {
-                let place = Arc::clone(&slot.place);
-                let how = blocking(action(), move || {
-                    let how = spawn::end(&mut child);
-                    let words = words::last(place.directory(), start, 1024)?;
-                    Ok(format!("{how} {}", words.trim()))
-                })
-                .await?;
-                let action = format!(
-                    "tell the supervisor of sandbox {} what to do: {}",
-                    slot.id,
-                    how.trim()
-                );
-                Err(DriverError::System { action, source })
-            }
+            Err((source, child)) => Err(untold(&slot, source, child, log_start).await),
         }
     }
 
@@ -361,6 +347,24 @@ impl Inner {
                 true
             }
         }
+    }
+}
+
+/// Ends a supervisor that did not read what it was told; what is said of it.
+async fn untold(slot: &Slot, source: io::Error, mut child: Child, log_start: u64) -> DriverError {
+    let place = Arc::clone(&slot.place);
+    let action = format!("end the supervisor of sandbox {}", slot.id);
+    let ended = blocking(action, move || {
+        let how = spawn::end(&mut child);
+        let words = words::last(place.directory(), log_start, watch::WORDS_BYTES)?;
+        Ok(format!("{how}; its last words: {}", words.trim()))
+    });
+    match ended.await {
+        Ok(how) => {
+            let action = format!("tell the supervisor of sandbox {} what to do; {how}", slot.id);
+            DriverError::System { action, source }
+        }
+        Err(error) => error,
     }
 }
 

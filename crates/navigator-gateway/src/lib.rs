@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+pub mod certificates;
 mod execs;
 mod failure;
 mod gateway;

@@ -24,11 +24,15 @@ const ENVIRONMENT: [&str; 7] =
 
 /// A supervisor that was started and told nothing yet.
 pub(super) struct Spawned {
-    pub child: Child,
-    pub pidfd: OwnedFd,
+    child: Child,
+    pidfd: OwnedFd,
+    /// Where its words begin in the log.
     pub log_start: u64,
     input: ChildStdin,
 }
+
+/// A child that is ended unless it is claimed.
+struct Unclaimed(Option<Child>);
 
 impl Drop for Unclaimed {
     fn drop(&mut self) {
@@ -37,9 +41,6 @@ impl Drop for Unclaimed {
         }
     }
 }
-
-/// A child that is ended unless it is claimed.
-struct Unclaimed(Option<Child>);
 
 /// Starts `program supervise` with the lock as its standard output: the lock belongs to the open file, so it is held
 /// exactly as long as the supervisor, or a process of its sandbox, has it open.
@@ -74,13 +75,10 @@ fn visible(environment: &[(OsString, OsString)]) -> impl Iterator<Item = (&OsStr
 
 impl Spawned {
     /// Tells the supervisor what it must know; one that does not read it to its end is ended.
-    pub(super) async fn tell(
-        self,
-        launch: &[u8],
-    ) -> Result<(Child, OwnedFd, u64), (io::Error, Child)> {
-        let Self { child, pidfd, log_start, input } = self;
+    pub(super) async fn tell(self, launch: &[u8]) -> Result<(Child, OwnedFd), (io::Error, Child)> {
+        let Self { child, pidfd, input, .. } = self;
         match tokio::time::timeout(READING, write(input, launch)).await {
-            Ok(Ok(())) => Ok((child, pidfd, log_start)),
+            Ok(Ok(())) => Ok((child, pidfd)),
             Ok(Err(error)) => Err((error, child)),
             Err(_) => Err((io::ErrorKind::TimedOut.into(), child)),
         }

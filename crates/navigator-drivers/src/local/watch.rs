@@ -25,7 +25,7 @@ pub(super) const REST: Duration = Duration::from_secs(5);
 /// Pause between looks at a lock that is about to become free; the kernel tells nobody when it does.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// Bytes of a supervisor's last words that are told when it is gone.
-const WORDS_BYTES: usize = 2048;
+pub(super) const WORDS_BYTES: usize = 2048;
 
 /// A supervisor that is watched.
 #[derive(Clone)]
