@@ -17,7 +17,7 @@ use x509_parser::prelude::GeneralName;
 
 pub use acceptor::acceptor;
 use authority::Authority;
-pub use user::{PeerError, UserName, peer};
+pub use user::{PeerError, UserName, UserNameError, peer};
 
 /// Names that the server's certificate always has: the gateway may always be called from its own machine.
 const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

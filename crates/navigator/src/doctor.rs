@@ -2,9 +2,11 @@
 
 use std::process::{Command, Stdio};
 
+use navigator_client::Places;
 use navigator_isolation::features::{self, Feature, Status};
 use serde::Serialize;
 
+use crate::gateway::init;
 use crate::output::{self, Format, OutputError, neutral};
 
 /// Arguments of `navigator doctor`.
@@ -20,6 +22,14 @@ struct Report {
     can_start: bool,
     trial: String,
     features: Vec<Feature>,
+    certificates: Vec<Certificate>,
+}
+
+/// A certificate of this machine's gateway.
+#[derive(Serialize)]
+struct Certificate {
+    good_for_weeks: bool,
+    found: String,
 }
 
 /// Probes, tries, tells; the exit code is 1 when no sandbox could start.
@@ -28,7 +38,11 @@ pub fn run(args: &DoctorArgs) -> Result<u8, OutputError> {
     let trial = trial();
     let can_start = trial.is_ok();
     let trial = trial.unwrap_or_else(|reason| reason);
-    let report = Report { can_start, trial, features };
+    let certificates = init::health(&Places::of_this_user())
+        .into_iter()
+        .map(|(good_for_weeks, found)| Certificate { good_for_weeks, found })
+        .collect();
+    let report = Report { can_start, trial, features, certificates };
     match args.output {
         Format::Json => output::print_json(&report)?,
         Format::Text => output::print(&neutral(&text(&report)))?,
@@ -84,6 +98,13 @@ fn text(report: &Report) -> String {
         text.push_str(&format!("{mark}  {}: {}\n", feature.name, feature.found));
         if let Some(next) = &feature.next {
             text.push_str(&format!("          {}\n          next: {next}\n", feature.meaning));
+        }
+    }
+    for certificate in &report.certificates {
+        let mark = if certificate.good_for_weeks { "ok      " } else { "degraded" };
+        text.push_str(&format!("{mark}  tls: {}\n", certificate.found));
+        if !certificate.good_for_weeks {
+            text.push_str("          next: run `navigator gateway init --renew`\n");
         }
     }
     let verdict = if report.can_start { "ok      " } else { "failed  " };

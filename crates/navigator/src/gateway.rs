@@ -1,5 +1,6 @@
 //! `navigator gateway`: the gateways that this user knows, and the one on this machine.
 
+pub mod init;
 pub mod known;
 mod local;
 pub mod serve;
@@ -28,6 +29,9 @@ pub enum GatewayCommand {
     Run(serve::ServeArgs),
     /// Print the settings in force, and where each comes from
     Config(ConfigArgs),
+    /// Make certificates for remote clients, or renew them
+    #[command(after_long_help = init::EXAMPLES)]
+    Init(init::InitArgs),
     /// Start the gateway of this machine, unless it runs
     Start,
     /// Stop the gateway of this machine; sandboxes go on
@@ -112,6 +116,7 @@ pub fn run(command: &GatewayCommand) -> Result<u8, SandboxError> {
     match command {
         GatewayCommand::Run(args) => serve::run(&places, args),
         GatewayCommand::Config(args) => serve::config(&places, &args.settings, args.output),
+        GatewayCommand::Init(args) => init::run(&places, args),
         GatewayCommand::Start => block_on(local::start(&places)),
         GatewayCommand::Stop => local::stop(&places),
         GatewayCommand::Status(args) => block_on(known::status(&places, args)),

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use navigator_client::{ConnectError, ExecError, GatewaysError, LaunchError};
+use navigator_gateway::certificates::CertificateError;
 use tonic::{Code, Status};
 
 use crate::gateway::serve::ServeFailure;
@@ -115,6 +116,9 @@ pub enum SandboxError {
     /// The local gateway could not be stopped.
     #[error("failed to stop the gateway")]
     Stop(#[from] navigator_client::StopError),
+    /// The gateway's certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
     /// The gateway itself.
     #[error(transparent)]
     Serve(#[from] ServeFailure),
@@ -155,6 +159,11 @@ impl SandboxError {
         match self {
             Self::Timeout { .. } => 124,
             Self::Serve(error) => error.exit_code(),
+            Self::Certificates(
+                CertificateError::Exists { .. }
+                | CertificateError::ServerName(_)
+                | CertificateError::Names(_),
+            ) => 2,
             Self::NoName | Self::Unconfirmed(_) | Self::Argument(_) | Self::File { .. } => 2,
             Self::Gateways(GatewaysError::Name(_) | GatewaysError::Address(_)) => 2,
             Self::Gateways(
@@ -179,6 +188,10 @@ impl SandboxError {
         let next = match self {
             Self::Gateways(error) => gateways_hint(error),
             Self::Serve(error) => error.hint(),
+            Self::Certificates(CertificateError::Exists { .. }) => {
+                "renew all with `navigator gateway init --renew`"
+            }
+            Self::Certificates(_) => "check the directory, or name another one with --tls-dir",
             Self::Connect(error) | Self::Launch(LaunchError::Connect(error)) => connect_hint(error),
             Self::Launch(LaunchError::Ended { .. } | LaunchError::Late { .. }) => {
                 "run `navigator gateway run` to see what it says, and `navigator doctor`"
