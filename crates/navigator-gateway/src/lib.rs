@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod activation;
 mod api;
 pub mod certificates;
 mod execs;
@@ -27,4 +28,4 @@ mod watch;
 mod wire;
 
 pub use failure::Failure;
-pub use server::{LockError, Parts, ServeError, StateLock, serve};
+pub use server::{LockError, Parts, Remote, ServeError, StateLock, serve};

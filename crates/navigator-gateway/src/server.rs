@@ -4,7 +4,6 @@ mod connection;
 mod http;
 mod lock;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +14,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::activation;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::reconcile;
 use crate::store::Store;
+pub use connection::Remote;
 use connection::Serving;
 pub use lock::{LockError, StateLock};
 
@@ -37,6 +38,10 @@ pub struct Parts {
     pub driver: Arc<dyn ComputeDriver>,
     /// Path of the unix socket.
     pub socket: PathBuf,
+    /// The unix socket itself, when somebody else listens on it already and hands it over.
+    pub handed: Option<std::os::unix::net::UnixListener>,
+    /// Where users of other machines connect, if they may.
+    pub remote: Option<Remote>,
     /// Places of this machine that no sandbox may have: the gateway's own.
     pub own_places: Vec<PathBuf>,
     /// Most sandboxes.
@@ -59,6 +64,9 @@ pub enum ServeError {
     /// What there is could not be looked through.
     #[error("failed to look at the sandboxes that there are")]
     Start(#[source] Failure),
+    /// Whoever started it cannot be told that it is ready.
+    #[error("failed to say that the gateway is ready")]
+    Ready(#[source] std::io::Error),
     /// The driver was used before.
     #[error("failed to watch supervisors: the driver is in use already")]
     Driver,
@@ -69,8 +77,10 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`] when it cannot start; nothing was changed then.
 pub async fn serve(parts: Parts) -> Result<(), ServeError> {
-    let listener = listen(&parts.socket)
-        .map_err(|source| ServeError::Listen { path: parts.socket.clone(), source })?;
+    let ours = parts.handed.is_none();
+    let listener = parts.handed.map_or_else(|| listen(&parts.socket), take_over);
+    let listener =
+        listener.map_err(|source| ServeError::Listen { path: parts.socket.clone(), source })?;
     let gone = parts.driver.gone().ok_or(ServeError::Driver)?;
     let (astray, strays) = mpsc::unbounded_channel();
     let ending = parts.ending.clone();
@@ -79,7 +89,7 @@ pub async fn serve(parts: Parts) -> Result<(), ServeError> {
         hub: Hub::default(),
         driver: parts.driver,
         socket: parts.socket,
-        address: None::<SocketAddr>,
+        address: parts.remote.as_ref().and_then(|remote| remote.listener.local_addr().ok()),
         own_places: parts.own_places,
         most_sandboxes: parts.most_sandboxes,
         metrics: Arc::new(Metrics::new()),
@@ -91,11 +101,19 @@ pub async fn serve(parts: Parts) -> Result<(), ServeError> {
     reconcile::at_start(&gateway).await.map_err(ServeError::Start)?;
     let serving = Serving::new(&gateway);
     tracing::info!(socket = %gateway.socket.display(), "ready");
-    serving.unix(listener, &ending).await;
+    activation::ready().map_err(ServeError::Ready)?;
+    let remote = async {
+        if let Some(remote) = parts.remote {
+            serving.remote(remote, &ending).await;
+        }
+    };
+    tokio::join!(serving.unix(listener, &ending), remote);
     drain(&gateway, serving).await;
     reconciling.abort();
-    // A socket of nobody would only puzzle; whoever starts next removes it otherwise.
-    let _gone_already = std::fs::remove_file(&gateway.socket);
+    if ours {
+        // A socket of nobody would only puzzle; whoever starts next removes it otherwise.
+        let _gone_already = std::fs::remove_file(&gateway.socket);
+    }
     drop(parts.lock);
     Ok(())
 }
@@ -110,6 +128,12 @@ async fn drain(gateway: &Gateway, serving: Serving) {
     if tokio::time::timeout(DRAIN, over).await.is_err() {
         tracing::warn!("some calls were still running and are cut off");
     }
+}
+
+/// Takes a socket that somebody else listens on; who may reach it is up to them, who gets in is not.
+fn take_over(listener: std::os::unix::net::UnixListener) -> std::io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// Listens on a socket that only this user can reach. The state lock is held: a socket that is there is nobody's.

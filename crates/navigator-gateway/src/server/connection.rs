@@ -1,5 +1,6 @@
 //! Connections: who is at the other end, and the calls that come over them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,18 @@ use navigator_proto::inference::v1::inference_server::InferenceServer;
 use navigator_proto::session::v1::session_server::SessionServer;
 use navigator_proto::v1::navigator_server::NavigatorServer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::http;
 use crate::access::{Peer, guard};
 use crate::api::{InferenceApi, NavigatorApi};
+use crate::certificates;
 use crate::gateway::Gateway;
 use crate::metrics::measure;
 use crate::session::Sessions;
@@ -33,6 +38,17 @@ const STREAMS: u32 = 512;
 const HEAD: Duration = Duration::from_secs(10);
 /// Pause after the system refused a connection, such as for want of descriptors.
 const REFUSED: Duration = Duration::from_millis(50);
+
+/// Handshakes at once: each takes a millisecond of a processor, and may take ten seconds of patience.
+const HANDSHAKES: usize = 256;
+
+/// Where users of other machines connect.
+pub struct Remote {
+    /// Where they connect.
+    pub listener: TcpListener,
+    /// Who gets in; see [`certificates::acceptor`].
+    pub acceptor: TlsAcceptor,
+}
 
 /// Serves connections.
 pub(crate) struct Serving {
@@ -77,6 +93,32 @@ impl Serving {
         }
     }
 
+    /// Takes connections of users with a certificate over TLS until the gateway ends.
+    pub(crate) async fn remote(&self, remote: Remote, ending: &CancellationToken) {
+        let mut handshakes = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = ending.cancelled() => return,
+                Some(done) = handshakes.join_next() => {
+                    if let Ok(Some((stream, peer))) = done {
+                        self.connection(stream, peer);
+                    }
+                }
+                accepted = remote.listener.accept(), if handshakes.len() < HANDSHAKES => {
+                    match accepted {
+                        Ok((stream, from)) => {
+                            handshakes.spawn(handshake(remote.acceptor.clone(), stream, from));
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, "failed to accept a connection");
+                            tokio::time::sleep(REFUSED).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn connection<S>(&self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -110,6 +152,29 @@ impl Serving {
     /// Waits until every connection has come to its end.
     pub(crate) async fn over(self) {
         self.graceful.shutdown().await;
+    }
+}
+
+/// A connection and the user at its other end, once they have proved who they are.
+async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    from: SocketAddr,
+) -> Option<(TlsStream<TcpStream>, Peer)> {
+    let refused = |error: &dyn std::error::Error| {
+        tracing::info!(%from, error, "a connection was refused");
+        None
+    };
+    // Small messages go back and forth; whoever cannot have that only waits longer.
+    let _delay = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return refused(&error),
+        Err(error) => return refused(&error),
+    };
+    match certificates::peer(stream.get_ref().1.peer_certificates().unwrap_or_default()) {
+        Ok(name) => Some((stream, Peer::Certificate(name.to_string()))),
+        Err(error) => refused(&error),
     }
 }
 

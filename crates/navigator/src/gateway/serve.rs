@@ -1,15 +1,18 @@
 //! `navigator gateway run` and `config`: the gateway itself, and the settings that it would have.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use navigator_client::Places;
 use navigator_drivers::{LocalDriver, LocalSettings};
+use navigator_gateway::activation::{self, Handed, HandedError};
+use navigator_gateway::certificates::{self, CertificateError};
 use navigator_gateway::settings::{Defaults, Settings, SettingsError};
 use navigator_gateway::store::{SealingKey, SealingKeyError, Store, StoreError};
 use navigator_gateway::telemetry::{self, TelemetryError};
-use navigator_gateway::{LockError, Parts, ServeError, StateLock};
+use navigator_gateway::{LockError, Parts, Remote, ServeError, StateLock};
 use rustix::process::Resource;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -74,6 +77,12 @@ pub enum ServeFailure {
     /// Its log.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// Its certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    /// What it was started with.
+    #[error(transparent)]
+    Handed(#[from] HandedError),
     /// Its listeners.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -107,6 +116,8 @@ impl ServeFailure {
             }
             Self::Store(_) => "check the database, or use another one with --store",
             Self::Telemetry(_) => "correct it; `navigator gateway config` shows all settings",
+            Self::Certificates(_) => "correct it, or serve this machine only, without --listen",
+            Self::Handed(_) => "correct the unit that hands sockets over",
             Self::Serve(_) | Self::System { .. } => "run `navigator doctor`",
         }
     }
@@ -164,6 +175,8 @@ pub fn config(
 
 /// Serves in the foreground until a signal ends it.
 pub fn run(places: &Places, args: &ServeArgs) -> Result<u8, SandboxError> {
+    // Before there is any other thread.
+    let handed = activation::handed().map_err(ServeFailure::from)?;
     let settings = settings(places, args)?;
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -178,13 +191,31 @@ pub fn run(places: &Places, args: &ServeArgs) -> Result<u8, SandboxError> {
         telemetry::start(&settings.log_level, settings.log_format, endpoint, writer)
             .map_err(ServeFailure::from)?
     };
-    let served = runtime.block_on(serve(places, settings));
+    let served = runtime.block_on(serve(places, settings, handed));
     log.end();
     runtime.shutdown_background();
     served.map(|()| 0).map_err(SandboxError::from)
 }
 
-async fn serve(places: &Places, settings: Settings) -> Result<(), ServeFailure> {
+/// Where users of other machines connect: a socket that was handed over, or the address in the settings.
+async fn remote(
+    settings: &Settings,
+    handed: Option<TcpListener>,
+) -> Result<Option<Remote>, ServeFailure> {
+    let failed = |source| ServeFailure::System { action: "listen for remote clients", source };
+    let listener = match (handed, settings.listen) {
+        (Some(handed), _) => {
+            handed.set_nonblocking(true).map_err(failed)?;
+            tokio::net::TcpListener::from_std(handed).map_err(failed)?
+        }
+        (None, Some(address)) => tokio::net::TcpListener::bind(address).await.map_err(failed)?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Remote { listener, acceptor: certificates::acceptor(&settings.tls_dir)? }))
+}
+
+async fn serve(places: &Places, settings: Settings, handed: Handed) -> Result<(), ServeFailure> {
+    let remote = remote(&settings, handed.tcp.into_iter().next()).await?;
     let lock = StateLock::take(&settings.state_dir)?;
     let key = SealingKey::load_or_create(&settings.state_dir.join("gateway.key"))?;
     let store = Store::open(&settings.store, key).await?;
@@ -205,6 +236,8 @@ async fn serve(places: &Places, settings: Settings) -> Result<(), ServeFailure> 
         store,
         driver,
         socket: settings.socket,
+        handed: handed.unix.into_iter().next(),
+        remote,
         own_places,
         most_sandboxes: settings.most_sandboxes,
         ending,
