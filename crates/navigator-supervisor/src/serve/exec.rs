@@ -90,11 +90,14 @@ impl Exec {
                 tokio::join!(end, stdout, stderr).0
             });
             let mut late = pin!(after(timeout));
-            let mut timed_out = None;
-            loop {
+            let (mut timed_out, mut held) = (None, None);
+            let code = loop {
                 tokio::select! {
                     status = &mut over => break status.map(|status| timed_out.unwrap_or(code(status))),
-                    () = &mut input => break None,
+                    stdin = &mut input => {
+                        held = stdin;
+                        break None;
+                    }
                     () = sender.closed() => break None,
                     () = self.connection.over.cancelled() => break None,
                     () = self.abandon.cancelled() => break None,
@@ -103,11 +106,16 @@ impl Exec {
                         self.processes.kill(id).await;
                     }
                 }
+            };
+            if code.is_none() {
+                // Before its terminal and pipes are closed, which may end it and not what it started.
+                self.processes.kill(id).await;
             }
+            drop(held);
+            code
         };
-        match code {
-            Some(code) => finish(sender, from_process::Message::ExitCode(code), incoming).await,
-            None => self.processes.kill(id).await,
+        if let Some(code) = code {
+            finish(sender, from_process::Message::ExitCode(code), incoming).await;
         }
     }
 }
