@@ -10,7 +10,7 @@ const POLICY: &str = "network_policies:\n  p:\n    endpoints: [{ host: a.invalid
                       binaries: [{ path: \"/usr/bin/python3*\" }, { path: /usr/bin/curl }]\n";
 
 /// Lines that one flood makes: with names as long as names can be, more than are kept.
-const FLOOD: u64 = 3_600;
+const FLOOD: u64 = 5_000;
 
 fn started(case: &Case, level: &str) -> (Peer, Supervisor, Joined) {
     let peer = Peer::start(&socket(case));
