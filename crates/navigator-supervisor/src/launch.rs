@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::request::{Judging, Request, TerminalChoice};
 use crate::serve::Environment;
 pub(crate) use discovery::DiscoveryError;
-pub(crate) use home::HomeError;
+pub(crate) use home::{HomeError, write_readme};
 pub(crate) use limits::QuantityError;
 pub(crate) use secret::Sealed;
 

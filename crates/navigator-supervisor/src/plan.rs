@@ -23,6 +23,9 @@ const TOO_BROAD: [&str; 6] = ["/", "/proc", "/sys", "/dev", "/run", "/var/run"];
 /// Places in the sandbox that are its own.
 const RESERVED: [&str; 6] = ["/", "/proc", "/dev", "/etc", "/sys", "/.navigator"];
 
+/// Where the agent is told where it is, below its home directory.
+pub(crate) const README: &str = ".navigator/README.md";
+
 /// A request that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -152,7 +155,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
             Compatibility::HardRequirement => Requirement::Hard,
             Compatibility::BestEffort => Requirement::BestEffort,
         },
-        files: vec![readme(request, &user.home)],
+        files: files(request, &user.home),
         user,
         disk_bytes: request.disk_bytes,
         processes: request.limits.processes.unwrap_or(DEFAULT_PROCESSES),
@@ -249,10 +252,21 @@ fn network(request: &Request) -> Network {
     }
 }
 
+/// The files that are made for the sandbox. A home directory of the host gets its own when that is prepared.
+fn files(request: &Request, home: &Path) -> Vec<SyntheticFile> {
+    match &request.home {
+        None => {
+            let path = home.join(README);
+            vec![SyntheticFile { path, content: readme(request).into_bytes() }]
+        }
+        Some(_) => vec![],
+    }
+}
+
 /// What the agent is told about where it is.
-fn readme(request: &Request, home: &Path) -> SyntheticFile {
+pub(crate) fn readme(request: &Request) -> String {
     let rights = navigator_policy::explain(&request.policy);
-    let content = format!(
+    format!(
         "# This is a sandbox\n\n\
          You run in a Navigator sandbox named `{}`. A policy says what is allowed here:\n\n{rights}\n\
          ## How a refusal looks\n\n\
@@ -263,8 +277,7 @@ fn readme(request: &Request, home: &Path) -> SyntheticFile {
          You cannot change the policy from here. Tell the person who started you which host, port and\n\
          program you need and why; the refusal names all three.\n",
         request.name
-    );
-    SyntheticFile { path: home.join(".navigator/README.md"), content: content.into_bytes() }
+    )
 }
 
 #[cfg(test)]

@@ -126,6 +126,8 @@ impl Serving {
                     return Duration::from_millis(stop.grace_ms.into());
                 }
             }
+            // The answers are sent by others, who need their turn.
+            tokio::task::yield_now().await;
         }
         // The session ends only when it is told to, or is refused, which is heard elsewhere.
         std::future::pending().await

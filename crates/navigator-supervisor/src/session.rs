@@ -26,7 +26,7 @@ use link::Link;
 use outgoing::Outgoing;
 
 /// Messages on their way to the gateway besides log lines: answers to what it sent.
-const ANSWERS: usize = 64;
+const ANSWERS: usize = 256;
 /// How long a gateway may take to answer a call.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long the last messages may take to arrive.
@@ -180,15 +180,15 @@ impl Session {
             answer = call => answer.map_err(|_| SessionError::Silent)?.map_err(SessionError::Call)?,
             () = over.cancelled() => return Err(SessionError::Silent),
         };
-        *backoff = Backoff::default();
         tracing::info!("joined the gateway");
-        self.listen(incoming.into_inner(), connection).await
+        self.listen(incoming.into_inner(), connection, backoff).await
     }
 
     async fn listen(
         &self,
         mut incoming: Streaming<ToSupervisor>,
         connection: Connection,
+        backoff: &mut Backoff,
     ) -> Result<Parted, SessionError> {
         let over = connection.over.clone();
         loop {
@@ -198,6 +198,8 @@ impl Session {
                 () = self.closing.cancelled() => break,
             };
             let Some(message) = message else { return Err(SessionError::Silent) };
+            // One that accepts a session and breaks it off at once is dialled less and less often.
+            *backoff = Backoff::default();
             let Some(message) = message.message else { continue };
             // Nobody listens any more when the sandbox ends.
             let _heard = self.heard.send((message, connection.clone())).await;

@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::audit::{End, Event};
 use crate::launch::{self, Contact, Order, OrderError};
 use crate::logs::{Lines, LinesLayer};
+use crate::plan;
 use crate::serve::{HEARD, Over, Processes, Serving, Standing};
 use crate::session::{CredentialError, Gateway, Session};
 use crate::start::{Started, StartupError, start_telling};
@@ -119,6 +120,12 @@ fn begin(launch: navigator_proto::session::v1::Launch) -> Result<(Started, Ready
     let lines = Arc::new(Lines::new(order.level));
     log(&lines);
     tracing::info!("the sandbox is starting");
+    if let Some(home) = &order.request.home
+        && let Err(error) = launch::write_readme(home, &plan::readme(&order.request))
+    {
+        // What the sandbox made of its home is its own affair; it runs without.
+        tracing::warn!(%error, "the agent is not told where it is");
+    }
     let started = start_telling(&order.request, Some(Arc::clone(&lines)))?;
     Ok((started, Ready { order, lines }))
 }

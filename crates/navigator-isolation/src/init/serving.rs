@@ -33,6 +33,12 @@ pub(super) struct Serving<'a> {
     ending: bool,
 }
 
+/// Whether somebody is at the other end of the channel.
+enum Supervisor {
+    There,
+    Gone,
+}
+
 /// Whether any process of the sandbox is left.
 #[derive(PartialEq, Eq)]
 enum Left {
@@ -71,20 +77,29 @@ impl<'a> Serving<'a> {
                 Err(_) => return 1,
             }
             let [asked, ended] = [wait[0].revents(), wait[1].revents()];
+            // A request that came before a process ended is about that process: killing what it started, once it is
+            // reaped, would be too late.
+            match if asked.is_empty() { Ok(Supervisor::There) } else { self.serve_all() } {
+                Ok(Supervisor::There) => {}
+                Ok(Supervisor::Gone) => return 0,
+                Err(_) => return 1,
+            }
             if !ended.is_empty() && self.reap().is_err() {
                 return 1;
             }
-            if asked.is_empty() {
-                continue;
-            }
-            match self.channel.receive::<Request>() {
-                Ok(Some((request, fds))) => {
-                    if self.serve(request, fds).is_err() {
-                        return 1;
-                    }
+        }
+    }
+
+    /// Serves every request that is there.
+    fn serve_all(&mut self) -> io::Result<Supervisor> {
+        loop {
+            match self.channel.try_receive::<Request>() {
+                Ok(Some((request, fds))) => self.serve(request, fds)?,
+                Ok(None) => return Ok(Supervisor::Gone),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Supervisor::There);
                 }
-                Ok(None) => return 0,
-                Err(_) => return 1,
+                Err(error) => return Err(error),
             }
         }
     }

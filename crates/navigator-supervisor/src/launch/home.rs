@@ -2,17 +2,23 @@
 //!
 //! What is in it was made by the sandbox: nothing here follows a link of it.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use navigator_isolation::Bind;
 use navigator_policy::Policy;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+use crate::plan::README;
 
 /// The home directory as the sandbox sees it.
 pub(super) const HOME: &str = "/sandbox";
+
+/// How paths in the home directory are looked up: links are refused.
+const INSIDE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// A home directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,27 @@ pub(super) fn prepare(
     Ok(home)
 }
 
+/// Writes what the agent is told about where it is, in a new file: what is there may be the sandbox's own.
+pub(crate) fn write_readme(home: &Path, text: &str) -> Result<(), HomeError> {
+    let failed = |source: io::Error| HomeError { path: home.join(README), source };
+    let write = || -> io::Result<()> {
+        let path = Path::new(README);
+        let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let home = rustix::fs::open(home, directory, Mode::empty())?;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        place(&home, parent, Kind::Directory)?;
+        let parent = rustix::fs::openat2(&home, parent, directory, Mode::empty(), INSIDE)?;
+        match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, create, Mode::from_raw_mode(0o444))?;
+        std::fs::File::from(file).write_all(text.as_bytes())
+    };
+    write().map_err(failed)
+}
+
 /// The part of a path that is below the home directory.
 fn below(path: &Path) -> Option<&Path> {
     let below = path.strip_prefix(HOME).ok()?;
@@ -71,13 +98,12 @@ enum Kind {
 
 /// Makes what a mount covers, and the directories that lead there.
 fn place(home: &OwnedFd, path: &Path, kind: Kind) -> Result<(), Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let parent = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         None => rustix::io::fcntl_dupfd_cloexec(home, 0)?,
         Some(parent) => {
             place(home, parent, Kind::Directory)?;
-            rustix::fs::openat2(home, parent, flags, Mode::empty(), resolve)?
+            rustix::fs::openat2(home, parent, flags, Mode::empty(), INSIDE)?
         }
     };
     let Some(name) = path.file_name() else { return Ok(()) };
@@ -93,7 +119,7 @@ fn place(home: &OwnedFd, path: &Path, kind: Kind) -> Result<(), Errno> {
         Err(Errno::EXIST) => {
             let kind = if kind == Kind::Directory { OFlags::DIRECTORY } else { OFlags::empty() };
             let look = OFlags::PATH | OFlags::CLOEXEC | kind;
-            rustix::fs::openat2(&parent, name, look, Mode::empty(), resolve).map(drop)
+            rustix::fs::openat2(&parent, name, look, Mode::empty(), INSIDE).map(drop)
         }
         Err(error) => Err(error),
     }
@@ -131,11 +157,24 @@ mod tests {
         let home = dir.path().join("home");
         std::fs::create_dir(&home).unwrap();
         std::os::unix::fs::symlink(outside.path(), home.join("a")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), home.join(".navigator")).unwrap();
+        assert!(write_readme(&home, "text").is_err());
         for destination in ["/sandbox/a", "/sandbox/a/b"] {
             let mounts = [mount(dir.path(), destination)];
             assert!(prepare(dir.path(), &Policy::default(), &mounts).is_err(), "{destination}");
         }
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_the_agent_is_told_replaces_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        write_readme(dir.path(), "one").unwrap();
+        std::fs::hard_link(dir.path().join(README), &other).unwrap();
+        write_readme(dir.path(), "two").unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join(README)).unwrap(), "two");
+        assert_eq!(std::fs::read_to_string(other).unwrap(), "one");
     }
 
     #[test]

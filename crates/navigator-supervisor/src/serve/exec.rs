@@ -22,7 +22,7 @@ use crate::session::Connection;
 
 /// Messages of a process that wait for room in its stream; the process's own pipe holds the rest, and stops it.
 const WAITING: usize = 2;
-/// How long the gateway may take to open the stream of a process, and to end it.
+/// How long the gateway may take to open the stream of a process.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Exit code of a process whose time was over.
 const TIMED_OUT: i32 = 124;
@@ -56,7 +56,9 @@ impl Exec {
         };
         match started {
             Ok(running) => self.serve(running, incoming, sender, timeout).await,
-            Err(failure) => finish(sender, from_process::Message::Failure(failure), incoming).await,
+            Err(failure) => {
+                self.finish(sender, from_process::Message::Failure(failure), incoming).await;
+            }
         }
     }
 
@@ -90,11 +92,14 @@ impl Exec {
                 tokio::join!(end, stdout, stderr).0
             });
             let mut late = pin!(after(timeout));
-            let mut timed_out = None;
-            loop {
+            let (mut timed_out, mut held) = (None, None);
+            let code = loop {
                 tokio::select! {
                     status = &mut over => break status.map(|status| timed_out.unwrap_or(code(status))),
-                    () = &mut input => break None,
+                    stdin = &mut input => {
+                        held = stdin;
+                        break None;
+                    }
                     () = sender.closed() => break None,
                     () = self.connection.over.cancelled() => break None,
                     () = self.abandon.cancelled() => break None,
@@ -103,11 +108,37 @@ impl Exec {
                         self.processes.kill(id).await;
                     }
                 }
+            };
+            if code.is_none() {
+                // Before its terminal and pipes are closed, which may end it and not what it started.
+                self.processes.kill(id).await;
+            }
+            drop(held);
+            code
+        };
+        if let Some(code) = code {
+            self.finish(sender, from_process::Message::ExitCode(code), incoming).await;
+        }
+    }
+
+    /// Says the last thing, and waits until the gateway has read it, after everything before it: that is up to who
+    /// reads what the process printed.
+    async fn finish(
+        &self,
+        sender: Sender,
+        last: from_process::Message,
+        mut incoming: Streaming<ToProcess>,
+    ) {
+        let end = async {
+            if sender.send(message(last)).await.is_ok() {
+                drop(sender);
+                while let Ok(Some(_)) = incoming.message().await {}
             }
         };
-        match code {
-            Some(code) => finish(sender, from_process::Message::ExitCode(code), incoming).await,
-            None => self.processes.kill(id).await,
+        tokio::select! {
+            () = end => {}
+            () = self.connection.over.cancelled() => {}
+            () = self.abandon.cancelled() => {}
         }
     }
 }
@@ -143,18 +174,6 @@ async fn after(time: Option<Duration>) {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// Says the last thing, and waits until the gateway has read it.
-async fn finish(sender: Sender, last: from_process::Message, mut incoming: Streaming<ToProcess>) {
-    let end = async {
-        if sender.send(message(last)).await.is_ok() {
-            drop(sender);
-            while let Ok(Some(_)) = incoming.message().await {}
-        }
-    };
-    // A gateway that does not end the stream loses it.
-    let _either = tokio::time::timeout(ANSWER, end).await;
 }
 
 fn message(message: from_process::Message) -> FromProcess {

@@ -24,7 +24,9 @@ pub(super) struct Input<'a> {
 impl Input<'_> {
     /// Passes on what comes until the gateway ends or breaks off the stream. A process that does not read its input
     /// stops this, and HTTP/2 stops the gateway.
-    pub(super) async fn pass_on(self, incoming: &mut Streaming<ToProcess>) {
+    ///
+    /// Returns the input, still open: a process that sees its end could end before it is killed, and leave others.
+    pub(super) async fn pass_on(self, incoming: &mut Streaming<ToProcess>) -> Option<Watched> {
         let Self { id, processes, stdin, terminal } = self;
         let mut stdin = Some(stdin);
         while let Ok(Some(message)) = incoming.message().await {
@@ -57,6 +59,7 @@ impl Input<'_> {
                 None => {}
             }
         }
+        stdin
     }
 }
 

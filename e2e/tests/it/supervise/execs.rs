@@ -195,3 +195,30 @@ fn what_is_printed_last_is_not_lost() {
         }
     });
 }
+
+#[test]
+fn limits_hold_for_everything_in_the_sandbox() {
+    use prost_types::value::Kind;
+    let value = |kind| prost_types::Value { kind: Some(kind) };
+    let of =
+        |name: &str, kind| prost_types::Struct { fields: [(name.to_owned(), value(kind))].into() };
+    as_everyone(|case| {
+        let peer = Peer::start(&socket(case));
+        let mut launch = launch(case);
+        let mut limits = of("pids", Kind::NumberValue(20.0));
+        limits.fields.extend(of("ephemeral-storage", Kind::StringValue("1Mi".into())).fields);
+        launch.spec.as_mut().unwrap().template =
+            Some(navigator_proto::datamodel::v1::SandboxTemplate {
+                resources: Some(of("limits", Kind::StructValue(limits))),
+                ..Default::default()
+            });
+        let (_supervisor, joined) = Supervisor::joined(case, &peer, &launch);
+        let script = "head -c 4000000 /dev/zero >/tmp/x 2>/dev/null; [ $(stat -c %s /tmp/x) -le 1048576 ] || exit 1; \
+                      for n in $(seq 40); do sleep 5 & done 2>/dev/null; exit 0";
+        let end = peer.block_on("it ends", joined.run(shell(script)));
+        assert_ne!(end.code, 1, "{end:?}");
+        let end = peer.block_on("it ends", joined.run(shell("ls /proc | grep -c '^[0-9]'")));
+        // With the shell of the count itself, or without it when there was no room for that.
+        assert!(end.stdout.trim().parse::<u32>().is_ok_and(|count| count <= 20) || end.code != 0);
+    });
+}

@@ -51,6 +51,21 @@ fn a_home_that_the_policy_does_not_list_cannot_be_written() {
 }
 
 #[test]
+fn the_agent_is_told_where_it_is_unless_it_does_not_want_that() {
+    as_everyone(|case| {
+        let peer = Peer::start(&socket(case));
+        let (supervisor, joined) = Supervisor::joined(case, &peer, &launch(case));
+        let script = "cat .navigator/README.md; rm -r .navigator; ln -s /etc .navigator";
+        let end = peer.block_on("it ends", joined.run(shell(script)));
+        assert!(end.stdout.contains("sandbox named `e2e`"), "{end:?}");
+        drop(supervisor);
+        let (supervisor, joined) = Supervisor::joined(case, &peer, &launch(case));
+        assert_eq!(peer.block_on("it ends", joined.run(command(&["true"]))).code, 0);
+        assert!(supervisor.log().contains("not told where it is"), "{}", supervisor.log());
+    });
+}
+
+#[test]
 fn neither_the_lock_nor_the_credential_is_inside() {
     as_everyone(|case| {
         let peer = Peer::start(&socket(case));

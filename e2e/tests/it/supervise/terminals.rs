@@ -76,7 +76,7 @@ fn a_shell_has_jobs() {
             eventually("it runs", || !processes_with(&marker).is_empty());
             call.stdin(b"\x1a").await;
             call.until("Stopped").await;
-            call.stdin(b"kill -9 %1; wait %1; exit 6\n").await;
+            call.stdin(b"kill -9 %1; disown -a; exit 6\n").await;
             let end = call.end().await;
             assert_eq!(end.code, 6, "{end:?}");
         });
