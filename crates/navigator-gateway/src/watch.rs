@@ -72,6 +72,7 @@ impl Watching {
             let events = self.gateway.store.events(id, tail).await?;
             self.ready.extend(events.iter().map(platform_event));
         }
+        self.over |= self.request.stop_after_tail;
         Ok(())
     }
 

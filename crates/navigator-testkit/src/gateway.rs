@@ -51,6 +51,8 @@ pub struct State {
     pub revisions: Vec<SandboxPolicyRevision>,
     /// What was run.
     pub execs: Vec<ExecStart>,
+    /// Sizes that terminals were given later, as rows and columns.
+    pub resizes: Vec<(u32, u32)>,
 }
 
 /// A gateway that serves until it is dropped.
@@ -295,7 +297,7 @@ impl Navigator for Gateway {
         if cut {
             sender.send(out(Output::Stdout(ExecSandboxStdout { data: b"half".into() }))).await.ok();
         } else {
-            tokio::spawn(run(start, input, sender));
+            tokio::spawn(run(self.0.clone(), start, input, sender));
         }
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -386,6 +388,7 @@ fn out(payload: Output) -> Result<ExecSandboxEvent, Status> {
 
 /// Runs a command here, without a sandbox, and kills it when the client leaves.
 async fn run(
+    state: Arc<Mutex<State>>,
     start: ExecStart,
     mut input: Streaming<ExecInteractiveRequest>,
     sender: mpsc::Sender<Result<ExecSandboxEvent, Status>>,
@@ -417,7 +420,10 @@ async fn run(
                         let signal = rustix::process::Signal::from_named_raw(number).unwrap();
                         rustix::process::kill_process(pid, signal).unwrap_or_default();
                     }
-                    Some(Input::Resize(_) | Input::Start(_)) | None => {}
+                    Some(Input::Resize(size)) => {
+                        state.lock().unwrap().resizes.push((size.rows, size.columns));
+                    }
+                    Some(Input::Start(_)) | None => {}
                 }
             }
         }),

@@ -124,6 +124,6 @@ pub fn run(command: &GatewayCommand) -> Result<u8, SandboxError> {
         GatewayCommand::Use(args) => known::activate(&places, &args.name),
         GatewayCommand::List(args) => known::list(&places, args),
         GatewayCommand::Remove(args) => known::remove(&places, &args.name),
-        GatewayCommand::RunDetached => local::run_detached(),
+        GatewayCommand::RunDetached => local::run_detached(&places),
     }
 }

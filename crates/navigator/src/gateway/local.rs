@@ -32,9 +32,12 @@ pub fn stop(places: &Places) -> Result<u8, SandboxError> {
 }
 
 /// Leaves the terminal and the process group of the client that started this, and becomes the gateway.
-pub fn run_detached() -> Result<u8, SandboxError> {
+pub fn run_detached(places: &Places) -> Result<u8, SandboxError> {
     let failed = |action| move |source| SandboxError::System { action, source };
     rustix::process::setsid().map_err(|error| failed("make a session of its own")(error.into()))?;
-    let error = Command::new(this_program()?).args(["gateway", "run"]).exec();
+    // Whatever its settings say: the client waits here.
+    let mut gateway = Command::new(this_program()?);
+    gateway.args(["gateway", "run", "--socket"]).arg(places.socket());
+    let error = gateway.exec();
     Err(failed("become the gateway")(error))
 }

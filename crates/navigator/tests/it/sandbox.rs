@@ -4,6 +4,7 @@ mod create;
 mod exec;
 mod faults;
 mod policies;
+mod terminal;
 mod views;
 
 use std::process::{Command, Output};
