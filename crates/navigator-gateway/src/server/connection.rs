@@ -161,21 +161,22 @@ async fn handshake(
     stream: TcpStream,
     from: SocketAddr,
 ) -> Option<(TlsStream<TcpStream>, Peer)> {
-    let refused = |error: &dyn std::error::Error| {
-        tracing::info!(%from, error, "a connection was refused");
-        None
-    };
     // Small messages go back and forth; whoever cannot have that only waits longer.
     let _delay = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HEAD, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return refused(&error),
-        Err(error) => return refused(&error),
+        Ok(Err(error)) => return refused(from, &error),
+        Err(error) => return refused(from, &error),
     };
     match certificates::peer(stream.get_ref().1.peer_certificates().unwrap_or_default()) {
         Ok(name) => Some((stream, Peer::Certificate(name.to_string()))),
-        Err(error) => refused(&error),
+        Err(error) => refused(from, &error),
     }
+}
+
+fn refused<T>(from: SocketAddr, error: &(dyn std::error::Error + 'static)) -> Option<T> {
+    tracing::info!(%from, error, "a connection was refused");
+    None
 }
 
 /// Whether the process at the other end belongs to the user that this one runs as.
