@@ -147,13 +147,14 @@ mod tests {
         }
         let test = "activation::tests::what_is_for_others_is_left_and_what_is_of_no_use_is_told";
         let tcp = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let told = |variables| child(test, tcp(), variables);
+        let told = |variables: &str| child(test, tcp(), variables);
         assert!(told("LISTEN_PID=$$ LISTEN_FDS=1").contains("child: 0 unix, 1 tcp, left: None"));
         for others in ["LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_FDS=1", ""] {
             assert!(told(others).contains("child: 0 unix, 0 tcp"), "{others}");
         }
         for wrong in ["LISTEN_FDS=1000000000", "LISTEN_FDS=x", "LISTEN_FDS=-1"] {
-            assert!(told(&format!("LISTEN_PID=$$ {wrong}")).contains("no number"), "{wrong}");
+            let told = child(test, tcp(), &format!("LISTEN_PID=$$ {wrong}"));
+            assert!(told.contains("no number"), "{told}");
         }
         let file = std::fs::File::open("/dev/null").unwrap();
         assert!(child(test, file, "LISTEN_PID=$$ LISTEN_FDS=1").contains("socket 0"));

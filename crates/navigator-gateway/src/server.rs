@@ -151,3 +151,7 @@ fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
+
+#[cfg(test)]
+#[path = "server/tests.rs"]
+mod tests;

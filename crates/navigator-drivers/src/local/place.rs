@@ -72,7 +72,13 @@ impl Place {
     pub(super) fn held(&self) -> io::Result<bool> {
         let _trying = self.trying();
         match self.open_lock() {
-            Ok(file) => Ok(!lock(&file)?),
+            Ok(file) if lock(&file)? => {
+                // Given back, not only closed: a process that is forked meanwhile has a copy of it until it runs its
+                // program.
+                rustix::fs::flock(&file, FlockOperation::Unlock)?;
+                Ok(false)
+            }
+            Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

@@ -74,7 +74,7 @@ fn visible(environment: &[(OsString, OsString)]) -> impl Iterator<Item = (&OsStr
 }
 
 impl Spawned {
-    /// Tells the supervisor what it must know; one that does not read it to its end is ended.
+    /// Tells the supervisor what it must know. One that does not read it to its end is given back, to be ended.
     pub(super) async fn tell(self, launch: &[u8]) -> Result<(Child, OwnedFd), (io::Error, Child)> {
         let Self { child, pidfd, input, .. } = self;
         match tokio::time::timeout(READING, write(input, launch)).await {

@@ -61,7 +61,7 @@ async fn shake(acceptor: &TlsAcceptor, client: ClientConfig) -> Result<Streams, 
 async fn refused(acceptor: &TlsAcceptor, client: ClientConfig) -> String {
     match shake(acceptor, client).await {
         Ok(_) => panic!("it got in"),
-        Err(error) => error,
+        Err(error) => error.to_lowercase(),
     }
 }
 
@@ -227,8 +227,9 @@ async fn whoever_is_no_valid_user_stays_out() {
     let answer = |identity: Option<PathBuf>| refused_by(&acceptor, &tls, identity);
     assert!(answer(None).await.contains("certificate"), "no certificate");
     let error = answer(Some(stranger)).await;
-    assert!(error.contains("UnknownIssuer") || error.contains("BadSignature"), "{error}");
-    assert!(answer(Some(tls.join("server.pem"))).await.contains("purpose"));
+    assert!(error.contains("unknownissuer") || error.contains("badsignature"), "{error}");
+    let error = answer(Some(tls.join("server.pem"))).await;
+    assert!(error.contains("extended key usage") || error.contains("purpose"), "{error}");
     let expired = odd(&tls, |params| params.not_after = date_time_ymd(2020, 1, 1));
     assert!(answer(Some(expired)).await.contains("expired"));
     let early = odd(&tls, |params| params.not_before = date_time_ymd(4000, 1, 1));
@@ -252,7 +253,7 @@ async fn whoever_is_no_valid_user_stays_out() {
     for change in changes {
         let error = answer(Some(odd(&tls, change))).await;
         assert!(
-            error.contains("ApplicationVerificationFailure") || error.contains("verif"),
+            error.contains("applicationverificationfailure"),
             "{error}"
         );
     }
