@@ -252,10 +252,7 @@ async fn whoever_is_no_valid_user_stays_out() {
     ];
     for change in changes {
         let error = answer(Some(odd(&tls, change))).await;
-        assert!(
-            error.contains("applicationverificationfailure"),
-            "{error}"
-        );
+        assert!(error.contains("applicationverificationfailure"), "{error}");
     }
 }
 
