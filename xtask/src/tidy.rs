@@ -26,7 +26,7 @@ const BANNED: [&str; 9] = [
     "async-std",
 ];
 /// Dependencies that would turn the architecture around: crate, and what it must never reach.
-const FORBIDDEN: [(&str, &[&str]); 4] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("navigator-policy", &["tokio", "http", "hyper", "rustix", "jiff", "nix"]),
     ("navigator-isolation", &["navigator-policy", "navigator-egress", "tokio", "hyper"]),
     ("navigator-egress", &["navigator-isolation", "navigator-supervisor", "tonic", "prost"]),
@@ -35,6 +35,22 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
         "navigator-supervisor",
         &["clap", "rusqlite", "tokio-postgres", "navigator-gateway", "navigator-drivers"],
     ),
+    (
+        "navigator-gateway",
+        &[
+            "navigator-isolation",
+            "navigator-egress",
+            "navigator-supervisor",
+            "navigator-client",
+            "clap",
+        ],
+    ),
+    ("navigator-drivers", &["navigator-policy", "navigator-proto", "navigator-gateway", "tonic"]),
+    (
+        "navigator-client",
+        &["navigator-gateway", "navigator-drivers", "navigator-supervisor", "rusqlite", "clap"],
+    ),
+    ("navigator-proto", &["navigator-isolation", "navigator-egress", "rusqlite", "clap"]),
 ];
 /// Oldest versions without known holes.
 const OLDEST: [(&str, [u64; 3]); 5] = [

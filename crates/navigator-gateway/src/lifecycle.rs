@@ -74,16 +74,14 @@ impl Gateway {
     }
 
     async fn first_start(self: &Arc<Self>, id: Uuid) -> Result<(), Failure> {
-        let result = self.converge(id).await;
-        if result.is_err() {
-            let live = self.live(id);
-            let _held = live.lifecycle.lock().await;
-            // Whatever came of the start is ended first: a record is worth more than none while something runs.
-            self.driver.delete(id).await?;
-            self.store.remove_sandbox(id).await?;
-            self.hub.forget(id);
+        let started = self.converge(id).await;
+        if started.is_err() {
+            self.wish(id, Desired::Deleted).await?;
+            if self.converge(id).await.is_err() {
+                self.report_astray(id);
+            }
         }
-        result
+        started
     }
 
     /// Ends everything in a sandbox; `/sandbox` stays.
@@ -201,7 +199,10 @@ impl Gateway {
     pub(crate) async fn ended(&self, id: Uuid, how: &str) -> Result<bool, Failure> {
         let live = self.live(id);
         let _held = live.lifecycle.lock().await;
-        let Some(mut sandbox) = self.store.sandbox(id).await? else { return Ok(false) };
+        let Some(mut sandbox) = self.store.sandbox(id).await? else {
+            self.hub.forget(id);
+            return Ok(false);
+        };
         // A newer one may run by now.
         if sandbox.desired != Desired::Running || self.driver.runs(id).await? {
             return Ok(false);
@@ -225,13 +226,34 @@ impl Gateway {
     pub(crate) async fn doubt(&self, id: Uuid) -> Result<(), Failure> {
         let live = self.live(id);
         let _held = live.lifecycle.lock().await;
-        let Some(mut sandbox) = self.store.sandbox(id).await? else { return Ok(()) };
+        let Some(mut sandbox) = self.store.sandbox(id).await? else {
+            self.hub.forget(id);
+            return Ok(());
+        };
         if sandbox.phase == Phase::Ready && live.session.get().is_none() {
             sandbox.phase = Phase::Unknown;
             let message = "its supervisor is not connected; it goes on enforcing the policy it has";
             set(&mut sandbox.conditions, ready("Unknown", "NotConnected", message));
             self.save(&live, &mut sandbox).await?;
             self.note(&live, Severity::Warning, "NotConnected", message).await;
+        }
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// Leaves a sandbox as it is until a person starts it, and says so.
+    pub(crate) async fn give_up(&self, id: Uuid, starts: u32) -> Result<(), Failure> {
+        let live = self.live(id);
+        let _held = live.lifecycle.lock().await;
+        let Some(mut sandbox) = self.store.sandbox(id).await? else { return Ok(()) };
+        if sandbox.phase == Phase::Error {
+            let message = format!(
+                "it was started {starts} times and ended each time; start it when the cause is gone"
+            );
+            set(&mut sandbox.conditions, ready("False", "GivenUp", &message));
+            self.save(&live, &mut sandbox).await?;
+            self.note(&live, Severity::Warning, "GivenUp", &message).await;
         }
         Ok(())
     }

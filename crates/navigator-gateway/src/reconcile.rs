@@ -76,7 +76,9 @@ fn again(gateway: &Arc<Gateway>, tries: &mut HashMap<Uuid, Tries>, id: Uuid) {
             () = tokio::time::sleep(pause) => {}
         }
         if given_up && wants_to_run(&gateway, id).await {
-            tracing::warn!(sandbox = %id, "it ends again and again; it is not started any more");
+            if let Err(error) = gateway.give_up(id, STARTS).await {
+                report(id, &error);
+            }
             return;
         }
         if let Err(error) = gateway.converge(id).await {

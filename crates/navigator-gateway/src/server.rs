@@ -4,7 +4,7 @@ mod connection;
 mod http;
 mod lock;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub async fn serve(parts: Parts) -> Result<(), ServeError> {
         driver: parts.driver,
         socket: parts.socket,
         address: parts.remote.as_ref().and_then(|remote| remote.listener.local_addr().ok()),
-        own_places: parts.own_places,
+        own_places: parts.own_places.iter().map(|place| real(place)).collect(),
         most_sandboxes: parts.most_sandboxes,
         metrics: Arc::new(Metrics::new()),
         astray,
@@ -118,6 +118,11 @@ pub async fn serve(parts: Parts) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// A path without links, as far as it exists, so that no link leads around it.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 async fn drain(gateway: &Gateway, serving: Serving) {
     tracing::info!("ending");
     gateway.tasks.close();
@@ -137,7 +142,7 @@ fn take_over(listener: std::os::unix::net::UnixListener) -> std::io::Result<Unix
 }
 
 /// Listens on a socket that only this user can reach. The state lock is held: a socket that is there is nobody's.
-fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if let Some(directory) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;

@@ -36,6 +36,8 @@ const CONNECTIONS: usize = 4096;
 const STREAMS: u32 = 512;
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEAD: Duration = Duration::from_secs(10);
+/// How often another machine is asked whether it is still there.
+const PINGS: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection, such as for want of descriptors.
 const REFUSED: Duration = Duration::from_millis(50);
 
@@ -128,6 +130,11 @@ impl Serving {
             return;
         };
         let router = self.router.clone();
+        // A process of this machine cannot vanish unnoticed; another machine can.
+        let pings = match peer {
+            Peer::Owner => None,
+            Peer::Certificate(_) => Some(PINGS),
+        };
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
             router.clone().oneshot(request)
@@ -138,7 +145,7 @@ impl Serving {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
-            .adaptive_window(false);
+            .keep_alive_interval(pings);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let watched = self.graceful.watch(connection.into_owned());
         tokio::spawn(async move {
