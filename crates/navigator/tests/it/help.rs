@@ -277,6 +277,9 @@ fn gateway_lists_its_commands() {
     Usage: navigator gateway [OPTIONS] <COMMAND>
 
     Commands:
+      run     Serve in the foreground until a signal ends it
+      config  Print the settings in force, and where each comes from
+      init    Make certificates for remote clients, or renew them
       start   Start the gateway of this machine, unless it runs
       stop    Stop the gateway of this machine; sandboxes go on
       status  Tell whether a gateway answers

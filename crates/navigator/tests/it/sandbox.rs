@@ -4,6 +4,7 @@ mod create;
 mod exec;
 mod faults;
 mod policies;
+mod real;
 mod terminal;
 mod views;
 
