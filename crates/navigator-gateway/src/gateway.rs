@@ -70,7 +70,8 @@ impl Gateway {
 
     /// Refuses places of this machine to clients that are elsewhere, and the gateway's own places to everybody.
     pub(crate) fn check_places(&self, owner: bool, spec: &Spec) -> Result<(), Failure> {
-        if !owner && !(spec.mounts.is_empty() && spec.template.image.is_empty()) {
+        let names_places = !spec.mounts.is_empty() || !spec.template.image.is_empty();
+        if names_places && !owner {
             return Err(Failure::Denied(
                 "directories of the gateway's machine are for its own user only",
             ));

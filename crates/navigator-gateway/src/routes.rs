@@ -170,7 +170,7 @@ mod tests {
         let two = proto::SandboxResolvedRoute { api_key: "other".into(), ..one.clone() };
         let prints = [
             fingerprint(&[]),
-            fingerprint(&[one.clone()]),
+            fingerprint(std::slice::from_ref(&one)),
             fingerprint(&[two]),
             fingerprint(&[one.clone(), one]),
         ];
