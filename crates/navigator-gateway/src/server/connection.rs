@@ -34,6 +34,9 @@ use crate::session::Sessions;
 const CONNECTIONS: usize = 4096;
 /// Calls at once over one connection.
 const STREAMS: u32 = 512;
+/// Bytes of one call that may be on their way. A connection has room for all its calls, so that streams whose readers are
+/// slow never hold up the others.
+const STREAM_WINDOW: u32 = 128 * 1024;
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEAD: Duration = Duration::from_secs(10);
 /// How often another machine is asked whether it is still there.
@@ -145,6 +148,8 @@ impl Serving {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * STREAMS)
             .keep_alive_interval(pings);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let watched = self.graceful.watch(connection.into_owned());
