@@ -57,6 +57,8 @@ fn template(message: data::SandboxTemplate) -> Result<Template, Failure> {
     check_environment(&message.environment)?;
     check_map("labels", &message.labels)?;
     check_map("annotations", &message.annotations)?;
+    navigator_proto::resources::read(message.resources.as_ref())
+        .map_err(|error| invalid(error.to_string()))?;
     for text in [&message.image, &message.runtime_class_name, &message.agent_socket] {
         if text.len() > PATH_BYTES || text.chars().any(char::is_control) {
             return Err(invalid("image, runtime_class_name and agent_socket are short texts"));
@@ -210,6 +212,15 @@ mod tests {
             let resources = wire::structure(&json);
             let template = Some(data::SandboxTemplate { resources, ..Default::default() });
             assert!(refused(|spec| spec.template = template).contains("resources"));
+        }
+    }
+
+    #[test]
+    fn a_limit_that_means_nothing_is_refused() {
+        for limit in [serde_json::json!({ "memory": "much" }), serde_json::json!({ "gpu": 1 })] {
+            let resources = wire::structure(&serde_json::json!({ "limits": limit }));
+            let template = Some(data::SandboxTemplate { resources, ..Default::default() });
+            assert!(refused(|spec| spec.template = template).contains("failed to limit"));
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod policy;
 mod redacted;
+pub mod resources;
 
 /// Stands in answers where a secret is kept.
 pub const REDACTED: &str = "[redacted]";

@@ -2,16 +2,17 @@
 
 mod discovery;
 mod home;
-mod limits;
 mod secret;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use navigator_isolation::limits::{Cpus, CpusError, Limits};
 use navigator_isolation::{Access, Bind, RootView};
 use navigator_policy::Policy;
 use navigator_proto::datamodel::v1::{Mount, SandboxSpec};
+use navigator_proto::resources::{self, Bounds, QuantityError};
 use navigator_proto::session::v1::Launch;
 use prost::Message;
 use tracing::Level;
@@ -21,7 +22,6 @@ use crate::request::{Judging, Request, TerminalChoice};
 use crate::serve::Environment;
 pub(crate) use discovery::DiscoveryError;
 pub(crate) use home::{HomeError, write_readme};
-pub(crate) use limits::QuantityError;
 pub(crate) use secret::Sealed;
 
 /// Largest message: a policy of 1 MiB, environments, mounts.
@@ -61,6 +61,9 @@ pub enum OrderError {
     /// A limit that means nothing.
     #[error(transparent)]
     Limit(#[from] QuantityError),
+    /// A number of processors that nobody has.
+    #[error(transparent)]
+    Cpus(#[from] CpusError),
     /// The policy of the message.
     #[error("failed to use the sandbox's policy")]
     Policy(#[from] navigator_proto::policy::InvalidPolicy),
@@ -80,7 +83,7 @@ impl OrderError {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Policy(_) | Self::Discovery(_) => "InvalidPolicy",
-            Self::Limit(_) => "InvalidLimit",
+            Self::Limit(_) | Self::Cpus(_) => "InvalidLimit",
             Self::Home(_) | Self::Secret(_) => "Launch",
             Self::Read(_)
             | Self::TooLong
@@ -139,7 +142,7 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         image => RootView::Directory(absolute("spec.template.image", image)?),
     };
     let level = level(&spec.log_level)?;
-    let limits = limits::read(template.resources.as_ref())?;
+    let bounds = resources::read(template.resources.as_ref())?;
     let policy = match &spec.policy {
         Some(policy) => Policy::try_from(policy)?,
         None => discovery::policy(&root)?,
@@ -158,8 +161,8 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         path: std::env::var("PATH").ok(),
         term: None,
         timeout: None,
-        limits: limits.shared,
-        disk_bytes: limits.disk_bytes,
+        limits: limits(bounds)?,
+        disk_bytes: bounds.disk_bytes,
         upstream_ca: vec![],
         judging: Judging::Enforce,
         outside: vec![],
@@ -169,6 +172,11 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
     };
     let environment = Environment { provider: launch.provider_environment, spec: spec.environment };
     Ok(Order { request, environment, level, policy_version: launch.policy_version })
+}
+
+fn limits(bounds: Bounds) -> Result<Limits, OrderError> {
+    let cpus = bounds.cpus.map(Cpus::new).transpose()?;
+    Ok(Limits { memory_bytes: bounds.memory_bytes, cpus, processes: bounds.processes })
 }
 
 fn absolute(field: &'static str, path: &str) -> Result<PathBuf, OrderError> {

@@ -1,6 +1,5 @@
 //! Limits as Kubernetes writes them: `limits` with `cpu`, `memory`, `ephemeral-storage`, `pids`.
 
-use navigator_isolation::limits::{Cpus, Limits};
 use prost_types::Struct;
 use prost_types::value::Kind;
 
@@ -22,6 +21,9 @@ const SUFFIXES: [(&str, f64); 13] = [
 ];
 /// Above this a float no longer counts single bytes, and no machine has it.
 const MOST: f64 = 9e15;
+
+/// Processors that can be asked for: from the least that the kernel counts to more than machines have.
+const CPUS: std::ops::RangeInclusive<f64> = 0.01..=1024.0;
 
 /// A limit that cannot be enforced as it is written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,14 +47,23 @@ pub enum QuantityError {
 }
 
 /// Limits of a sandbox.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Bounds {
-    pub(super) shared: Limits,
-    pub(super) disk_bytes: Option<u64>,
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// Processor time, in processors.
+    pub cpus: Option<f64>,
+    /// Memory of everything in it.
+    pub memory_bytes: Option<u64>,
+    /// What may be written in it.
+    pub disk_bytes: Option<u64>,
+    /// Processes.
+    pub processes: Option<u64>,
 }
 
 /// Reads them; what else `resources` holds is for other drivers.
-pub(super) fn read(resources: Option<&Struct>) -> Result<Bounds, QuantityError> {
+///
+/// # Errors
+/// [`QuantityError`] when one of them cannot be enforced as it is written.
+pub fn read(resources: Option<&Struct>) -> Result<Bounds, QuantityError> {
     let mut bounds = Bounds::default();
     let Some(limits) = resources.and_then(|resources| resources.fields.get("limits")) else {
         return Ok(bounds);
@@ -72,10 +83,11 @@ pub(super) fn read(resources: Option<&Struct>) -> Result<Bounds, QuantityError> 
         // In range by the line above; a part of a byte or process is none.
         let whole = (amount >= 1.0).then_some(amount as u64);
         match name.as_str() {
-            "cpu" => bounds.shared.cpus = Some(Cpus::new(amount).map_err(|_| invalid())?),
-            "memory" => bounds.shared.memory_bytes = Some(whole.ok_or_else(invalid)?),
+            "cpu" if !CPUS.contains(&amount) => return Err(invalid()),
+            "cpu" => bounds.cpus = Some(amount),
+            "memory" => bounds.memory_bytes = Some(whole.ok_or_else(invalid)?),
             "ephemeral-storage" => bounds.disk_bytes = Some(whole.ok_or_else(invalid)?),
-            "pids" => bounds.shared.processes = Some(whole.ok_or_else(invalid)?),
+            "pids" => bounds.processes = Some(whole.ok_or_else(invalid)?),
             _ => return Err(QuantityError::Unknown { name: name.clone() }),
         }
     }
@@ -133,7 +145,7 @@ mod tests {
             ("7", 7),
         ] {
             let read = limits(&[("memory", text(written))]).unwrap();
-            assert_eq!(read.shared.memory_bytes, Some(bytes), "{written}");
+            assert_eq!(read.memory_bytes, Some(bytes), "{written}");
         }
         let all = limits(&[
             ("cpu", text("500m")),
@@ -141,8 +153,8 @@ mod tests {
             ("pids", Kind::NumberValue(64.0)),
         ]);
         let all = all.unwrap();
-        assert_eq!(all.shared.cpus, Some(Cpus::new(0.5).unwrap()));
-        assert_eq!((all.disk_bytes, all.shared.processes), (Some(1 << 20), Some(64)));
+        assert_eq!(all.cpus, Some(0.5));
+        assert_eq!((all.disk_bytes, all.processes), (Some(1 << 20), Some(64)));
     }
 
     #[test]
