@@ -2,6 +2,7 @@
 //!
 //! Rows are interleaved: floor, peer, ours, and again, so that a machine that drifts moves all of them.
 
+mod gateway;
 mod identity;
 mod inspected;
 mod network;
@@ -26,6 +27,7 @@ pub fn run() -> Result<()> {
     let mut rows = start::rows(&release)?;
     rows.push(decisions(&release, 15, Duration::from_nanos(500))?);
     rows.push(decisions(&release, 1_000, Duration::from_micros(2))?);
+    rows.extend(gateway::rows(&release)?);
     rows.extend(identity::rows(&release)?);
     rows.extend(network::rows(&release)?);
     rows.extend(inspected::rows(&release)?);
