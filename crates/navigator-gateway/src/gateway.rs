@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::failure::Failure;
 use crate::live::{Change, Hub, Level, Line, Live, Source};
 use crate::metrics::Metrics;
+use crate::reconcile::Astray;
 use crate::records::{Millis, Name, PlatformEvent, Sandbox, Severity, Spec};
 use crate::spec;
 use crate::store::Store;
@@ -36,7 +37,7 @@ pub(crate) struct Gateway {
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// Sandboxes that are not as they should be.
-    pub(crate) astray: mpsc::UnboundedSender<Uuid>,
+    pub(crate) astray: mpsc::UnboundedSender<Astray>,
     /// Work that goes on when the caller has left.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the gateway is to end.

@@ -2,6 +2,7 @@
 
 mod condition;
 mod launch;
+mod unasked;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
 use crate::live::{Change, Live};
+use crate::reconcile::Astray;
 use crate::records::{Desired, Name, Phase, Revision, RevisionStatus, Sandbox, Severity, Spec};
 use crate::store::StoreError;
 use condition::exposed;
@@ -28,6 +30,25 @@ impl Gateway {
         policy: Option<Policy>,
     ) -> Result<Sandbox, Failure> {
         let wanted = if name.is_empty() { None } else { Some(Name::parse(name)?) };
+        let gateway = Arc::clone(self);
+        self.whole(async move { gateway.make(wanted, spec, policy).await }).await
+    }
+
+    /// Does to its end what was begun, also when the caller leaves: a part of it would be worse than none or all.
+    pub(crate) async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let done = self.tasks.spawn(work).await;
+        done.unwrap_or_else(|_| Err(Failure::Unavailable("the gateway is ending".into())))
+    }
+
+    async fn make(
+        self: &Arc<Self>,
+        wanted: Option<Name>,
+        spec: Spec,
+        policy: Option<Policy>,
+    ) -> Result<Sandbox, Failure> {
         self.check_providers(&spec).await?;
         if self.store.count_sandboxes().await? >= self.most_sandboxes {
             let most = self.most_sandboxes;
@@ -37,10 +58,14 @@ impl Gateway {
         }
         let created = self.record(wanted, spec, policy).await?;
         let id = created.id;
-        // The caller may leave; what was begun is brought to its end.
-        let gateway = Arc::clone(self);
-        let started = self.tasks.spawn(async move { gateway.first_start(id).await });
-        started.await.map_err(|_| Failure::Unavailable("the gateway is ending".into()))??;
+        if let Err(error) = self.converge(id).await {
+            if let Err(error) = self.undo(id).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(sandbox = %id, error, "failed to remove a sandbox that was not made");
+                self.report(Astray::Unwanted(id));
+            }
+            return Err(error);
+        }
         self.store.sandbox(id).await?.ok_or_else(|| Failure::missing("sandbox", created.name))
     }
 
@@ -73,15 +98,13 @@ impl Gateway {
         Err(Failure::Exhausted("no free name was found; choose one".into()))
     }
 
-    async fn first_start(self: &Arc<Self>, id: Uuid) -> Result<(), Failure> {
-        let started = self.converge(id).await;
-        if started.is_err() {
-            self.wish(id, Desired::Deleted).await?;
-            if self.converge(id).await.is_err() {
-                self.report_astray(id);
-            }
+    /// Removes a sandbox that could not be made.
+    pub(crate) async fn undo(self: &Arc<Self>, id: Uuid) -> Result<(), Failure> {
+        match self.wish(id, Desired::Deleted).await {
+            // Somebody else has removed it.
+            Ok(()) | Err(Failure::NotFound { .. }) => self.converge(id).await,
+            Err(error) => Err(error),
         }
-        started
     }
 
     /// Ends everything in a sandbox; `/sandbox` stays.
@@ -102,11 +125,14 @@ impl Gateway {
     async fn desire(self: &Arc<Self>, name: &str, desired: Desired) -> Result<Sandbox, Failure> {
         let sandbox = self.named(name).await?;
         let (gateway, id) = (Arc::clone(self), sandbox.id);
-        let done = self.tasks.spawn(async move {
+        self.whole(async move {
             gateway.wish(id, desired).await?;
-            gateway.converge(id).await.inspect_err(|_| gateway.report_astray(id))
-        });
-        done.await.map_err(|_| Failure::Unavailable("the gateway is ending".into()))??;
+            if desired == Desired::Running {
+                gateway.report(Astray::Wanted(id));
+            }
+            gateway.converge(id).await.inspect_err(|_| gateway.report(Astray::Differs(id)))
+        })
+        .await?;
         match desired {
             Desired::Deleted => Ok(sandbox),
             Desired::Running | Desired::Stopped => {
@@ -136,10 +162,10 @@ impl Gateway {
         self.save(&live, &mut sandbox).await
     }
 
-    /// Sees to it later that a sandbox becomes what it should be.
-    pub(crate) fn report_astray(&self, id: Uuid) {
+    /// Has a sandbox looked after later.
+    pub(crate) fn report(&self, astray: Astray) {
         // Fails only when the gateway ends, and the next one looks at every sandbox.
-        let _ended = self.astray.send(id);
+        let _ended = self.astray.send(astray);
     }
 
     /// Makes a sandbox what it should be. May be repeated at any time.
@@ -192,69 +218,6 @@ impl Gateway {
         live.watchers.tell(|| Change::Sandbox(None));
         self.hub.forget(sandbox.id);
         tracing::info!(sandbox = %sandbox.id, name = %sandbox.name, "deleted");
-        Ok(())
-    }
-
-    /// A supervisor has ended, whatever ended it. Whether the sandbox should run all the same.
-    pub(crate) async fn ended(&self, id: Uuid, how: &str) -> Result<bool, Failure> {
-        let live = self.live(id);
-        let _held = live.lifecycle.lock().await;
-        let Some(mut sandbox) = self.store.sandbox(id).await? else {
-            self.hub.forget(id);
-            return Ok(false);
-        };
-        // A newer one may run by now.
-        if sandbox.desired != Desired::Running || self.driver.runs(id).await? {
-            return Ok(false);
-        }
-        live.session.close();
-        let reported = sandbox.phase == Phase::Error;
-        if !reported {
-            self.metrics.ended.inc();
-            sandbox.restarts = sandbox.restarts.saturating_add(1);
-            let message = format!("its supervisor ended, and everything in it: {how}");
-            set(&mut sandbox.conditions, ready("False", "SupervisorEnded", &message));
-            self.note(&live, Severity::Warning, "SupervisorEnded", &message).await;
-        }
-        sandbox.phase = Phase::Error;
-        sandbox.token_hash = None;
-        self.save(&live, &mut sandbox).await?;
-        Ok(!reported)
-    }
-
-    /// Says that nothing is known of a sandbox whose supervisor runs and has been silent for too long.
-    pub(crate) async fn doubt(&self, id: Uuid) -> Result<(), Failure> {
-        let live = self.live(id);
-        let _held = live.lifecycle.lock().await;
-        let Some(mut sandbox) = self.store.sandbox(id).await? else {
-            self.hub.forget(id);
-            return Ok(());
-        };
-        if sandbox.phase == Phase::Ready && live.session.get().is_none() {
-            sandbox.phase = Phase::Unknown;
-            let message = "its supervisor is not connected; it goes on enforcing the policy it has";
-            set(&mut sandbox.conditions, ready("Unknown", "NotConnected", message));
-            self.save(&live, &mut sandbox).await?;
-            self.note(&live, Severity::Warning, "NotConnected", message).await;
-        }
-        Ok(())
-    }
-}
-
-impl Gateway {
-    /// Leaves a sandbox as it is until a person starts it, and says so.
-    pub(crate) async fn give_up(&self, id: Uuid, starts: u32) -> Result<(), Failure> {
-        let live = self.live(id);
-        let _held = live.lifecycle.lock().await;
-        let Some(mut sandbox) = self.store.sandbox(id).await? else { return Ok(()) };
-        if sandbox.phase == Phase::Error {
-            let message = format!(
-                "it was started {starts} times and ended each time; start it when the cause is gone"
-            );
-            set(&mut sandbox.conditions, ready("False", "GivenUp", &message));
-            self.save(&live, &mut sandbox).await?;
-            self.note(&live, Severity::Warning, "GivenUp", &message).await;
-        }
         Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! Revisions of a sandbox's policy: which are taken, how they reach the sandbox, what became of them.
 
+use std::sync::Arc;
+
 use navigator_policy::Policy;
 use navigator_proto::session::v1::{PolicyRevision, to_supervisor};
+use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
@@ -15,14 +18,27 @@ impl Gateway {
     /// Takes a new policy for a sandbox, which gets it at once when it is connected. The same policy again is no new
     /// version.
     pub(crate) async fn update_policy(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         policy: Policy,
         expected_version: u32,
     ) -> Result<(u32, String), Failure> {
-        let sandbox = self.named(name).await?;
-        let live = self.live(sandbox.id);
+        let (gateway, id) = (Arc::clone(self), self.named(name).await?.id);
+        self.whole(async move { gateway.take_policy(id, policy, expected_version).await }).await
+    }
+
+    async fn take_policy(
+        &self,
+        id: Uuid,
+        policy: Policy,
+        expected_version: u32,
+    ) -> Result<(u32, String), Failure> {
+        let live = self.live(id);
         let _held = live.lifecycle.lock().await;
+        let Some(sandbox) = self.store.sandbox(id).await? else {
+            self.hub.forget(id);
+            return Err(Failure::missing("sandbox", id));
+        };
         if sandbox.desired == Desired::Deleted {
             return Err(Failure::Precondition("the sandbox is being deleted".into()));
         }
@@ -56,7 +72,7 @@ impl Gateway {
     }
 
     /// Refuses what cannot change while a sandbox lives.
-    async fn check_change(&self, id: uuid::Uuid, policy: &Policy) -> Result<(), Failure> {
+    async fn check_change(&self, id: Uuid, policy: &Policy) -> Result<(), Failure> {
         let first =
             self.store.revision(id, 1).await?.ok_or_else(|| Failure::missing("policy", id))?;
         if let Some(field) = first.policy.static_difference(policy) {
@@ -90,10 +106,7 @@ impl Gateway {
     }
 
     /// The revision that a sandbox should have: the newest, unless it has failed.
-    pub(crate) async fn policy_to_deliver(
-        &self,
-        id: uuid::Uuid,
-    ) -> Result<Option<Revision>, Failure> {
+    pub(crate) async fn policy_to_deliver(&self, id: Uuid) -> Result<Option<Revision>, Failure> {
         match self.store.newest_revision(id).await? {
             Some(newest) if newest.status == RevisionStatus::Pending => Ok(Some(newest)),
             Some(_) | None => self.policy_in_force(id).await,

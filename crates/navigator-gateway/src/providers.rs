@@ -1,6 +1,7 @@
 //! Providers: credentials for services, and the sandboxes that have them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use navigator_proto::REDACTED;
 use navigator_proto::datamodel::v1 as data;
@@ -30,14 +31,18 @@ impl Gateway {
 
     /// Replaces what a provider holds; a credential that is sent as `[redacted]` stays as it is.
     pub(crate) async fn update_provider(
-        &self,
+        self: &Arc<Self>,
         message: data::Provider,
     ) -> Result<Provider, Failure> {
         let old = self.provider(&message.name).await?;
         let mut provider = read(message, Some(&old))?;
-        self.store.save_provider(&mut provider).await?;
-        self.tell_sandboxes(&provider.name).await?;
-        Ok(provider)
+        let gateway = Arc::clone(self);
+        self.whole(async move {
+            gateway.store.save_provider(&mut provider).await?;
+            gateway.tell_sandboxes(&provider.name).await?;
+            Ok(provider)
+        })
+        .await
     }
 
     /// Finds a provider.
@@ -47,13 +52,16 @@ impl Gateway {
     }
 
     /// Removes a provider, from running sandboxes too; whether it was there.
-    pub(crate) async fn delete_provider(&self, name: &str) -> Result<bool, Failure> {
-        let name = Name::parse(name)?;
-        let deleted = self.store.remove_provider(&name).await?;
-        if deleted {
-            self.tell_sandboxes(&name).await?;
-        }
-        Ok(deleted)
+    pub(crate) async fn delete_provider(self: &Arc<Self>, name: &str) -> Result<bool, Failure> {
+        let (name, gateway) = (Name::parse(name)?, Arc::clone(self));
+        self.whole(async move {
+            let deleted = gateway.store.remove_provider(&name).await?;
+            if deleted {
+                gateway.tell_sandboxes(&name).await?;
+            }
+            Ok(deleted)
+        })
+        .await
     }
 
     /// Gives every sandbox with this provider the environment that it has now.

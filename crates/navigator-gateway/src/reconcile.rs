@@ -25,73 +25,121 @@ const STARTS: u32 = 6;
 /// How long a sandbox must have run for its earlier ends to be forgotten.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// What was tried for one sandbox.
-struct Tries {
-    count: u32,
+/// Why a sandbox needs to be looked after.
+#[derive(Debug)]
+pub(crate) enum Astray {
+    /// Something failed, so that it is not what it should be.
+    Differs(Uuid),
+    /// It could be neither made nor removed.
+    Unwanted(Uuid),
+    /// Somebody asks for it: how often it ended before does not count any more.
+    Wanted(Uuid),
+}
+
+/// What happened to one sandbox lately.
+struct Trouble {
+    /// Its supervisor ended by itself so many times in a row.
+    ends: u32,
+    /// So many tries in a row to do something about it failed. Those never end: a store or a disk comes back.
+    failures: u32,
     last: Instant,
+}
+
+/// The sandboxes with trouble.
+#[derive(Default)]
+struct Troubles(HashMap<Uuid, Trouble>);
+
+impl Troubles {
+    fn of(&mut self, id: Uuid) -> &mut Trouble {
+        self.0.retain(|_, trouble| trouble.last.elapsed() < STEADY);
+        let new = || Trouble { ends: 0, failures: 0, last: Instant::now() };
+        let trouble = self.0.entry(id).or_insert_with(new);
+        trouble.last = Instant::now();
+        trouble
+    }
+
+    fn ended(&mut self, id: Uuid) -> u32 {
+        let trouble = self.of(id);
+        trouble.ends += 1;
+        trouble.ends
+    }
+
+    fn failed(&mut self, id: Uuid) -> u32 {
+        let trouble = self.of(id);
+        trouble.failures = trouble.failures.saturating_add(1);
+        trouble.failures
+    }
+}
+
+/// Something to be done for a sandbox.
+enum Work {
+    Converge,
+    Undo,
+    GiveUp { ends: u32 },
 }
 
 /// Reconciles until the gateway ends.
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
-    mut astray: mpsc::UnboundedReceiver<Uuid>,
+    mut astray: mpsc::UnboundedReceiver<Astray>,
     mut gone: mpsc::UnboundedReceiver<Gone>,
 ) {
-    let mut tries = HashMap::new();
+    let mut troubles = Troubles::default();
     loop {
         tokio::select! {
             () = gateway.ending.cancelled() => return,
-            Some(id) = astray.recv() => again(&gateway, &mut tries, id),
-            Some(gone) = gone.recv() => ended(&gateway, &mut tries, gone).await,
+            Some(astray) = astray.recv() => match astray {
+                Astray::Differs(id) => again(&gateway, id, Work::Converge, troubles.failed(id)),
+                Astray::Unwanted(id) => again(&gateway, id, Work::Undo, troubles.failed(id)),
+                Astray::Wanted(id) => drop(troubles.0.remove(&id)),
+            },
+            Some(gone) = gone.recv() => ended(&gateway, &mut troubles, gone).await,
         }
     }
 }
 
-async fn ended(gateway: &Arc<Gateway>, tries: &mut HashMap<Uuid, Tries>, gone: Gone) {
-    match gateway.ended(gone.id, &gone.how).await {
-        Ok(true) => again(gateway, tries, gone.id),
+async fn ended(gateway: &Arc<Gateway>, troubles: &mut Troubles, gone: Gone) {
+    let id = gone.id;
+    match gateway.ended(id, &gone.how).await {
+        Ok(true) => match troubles.ended(id) {
+            ends if ends > STARTS => again(gateway, id, Work::GiveUp { ends }, 1),
+            ends => again(gateway, id, Work::Converge, ends),
+        },
         Ok(false) => {}
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(sandbox = %gone.id, error, "failed to note a supervisor's end");
-            again(gateway, tries, gone.id);
+            tracing::error!(sandbox = %id, error, "failed to note a supervisor's end");
+            again(gateway, id, Work::Converge, troubles.failed(id));
         }
     }
 }
 
-/// Tries once more, after a pause that grows with the number of tries.
-fn again(gateway: &Arc<Gateway>, tries: &mut HashMap<Uuid, Tries>, id: Uuid) {
-    tries.retain(|_, tries| tries.last.elapsed() < STEADY);
-    let tried = tries.entry(id).or_insert(Tries { count: 0, last: Instant::now() });
-    (tried.count, tried.last) = (tried.count + 1, Instant::now());
-    let pause = match tried.count {
-        1 => Duration::ZERO,
-        count => (FIRST_PAUSE * 2_u32.saturating_pow(count - 2)).min(LONGEST_PAUSE),
-    };
-    let given_up = tried.count > STARTS;
+/// The pause before a try: none before the first.
+fn pause(tried: u32) -> Duration {
+    match tried {
+        0 | 1 => Duration::ZERO,
+        count => FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(count - 2)).min(LONGEST_PAUSE),
+    }
+}
+
+/// Does something for a sandbox, after a pause that grows with the number of tries.
+fn again(gateway: &Arc<Gateway>, id: Uuid, work: Work, tried: u32) {
     let gateway = Arc::clone(gateway);
     gateway.tasks.clone().spawn(async move {
         tokio::select! {
             () = gateway.ending.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pause(tried)) => {}
         }
-        if given_up && wants_to_run(&gateway, id).await {
-            if let Err(error) = gateway.give_up(id, STARTS).await {
-                report(id, &error);
-            }
-            return;
-        }
-        if let Err(error) = gateway.converge(id).await {
+        let (done, astray) = match work {
+            Work::Converge => (gateway.converge(id).await, Astray::Differs(id)),
+            Work::Undo => (gateway.undo(id).await, Astray::Unwanted(id)),
+            Work::GiveUp { ends } => (gateway.give_up(id, ends).await, Astray::Differs(id)),
+        };
+        if let Err(error) = done {
             report(id, &error);
-            gateway.report_astray(id);
+            gateway.report(astray);
         }
     });
-}
-
-/// Only starts are given up; what should be gone is tried for ever.
-async fn wants_to_run(gateway: &Gateway, id: Uuid) -> bool {
-    let found = gateway.store.sandbox(id).await;
-    found.is_ok_and(|found| found.is_some_and(|sandbox| sandbox.desired == Desired::Running))
 }
 
 fn report(id: Uuid, error: &Failure) {
@@ -128,7 +176,7 @@ pub(crate) async fn at_start(gateway: &Arc<Gateway>) -> Result<(), Failure> {
             let _place = room.acquire_owned().await;
             if let Err(error) = gateway.converge(id).await {
                 report(id, &error);
-                gateway.report_astray(id);
+                gateway.report(Astray::Differs(id));
             }
         });
     }
@@ -147,4 +195,25 @@ pub(crate) fn expect_session(gateway: &Arc<Gateway>, id: Uuid) {
             report(id, &error);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_from_none_to_the_longest() {
+        let pauses: Vec<_> = (1..=10).map(|tried| pause(tried).as_millis()).collect();
+        assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn failures_are_no_ends() {
+        let (mut troubles, id) = (Troubles::default(), Uuid::now_v7());
+        for count in 1..=3 * STARTS {
+            assert_eq!(troubles.failed(id), count);
+        }
+        assert_eq!(troubles.ended(id), 1);
+    }
 }

@@ -9,6 +9,7 @@ use navigator_proto::session::v1::from_supervisor::Message;
 use navigator_proto::session::v1::hello::State;
 use navigator_proto::session::v1::session_server::Session;
 use navigator_proto::session::v1::to_supervisor;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -35,16 +36,14 @@ impl Session for Sessions {
         &self,
         request: Request<Streaming<proto::FromSupervisor>>,
     ) -> Result<Response<Self::JoinStream>, Status> {
-        let gateway = &self.0;
-        let live = gateway.caller(&request)?;
-        let mut messages = request.into_inner();
-        let Some(Message::Hello(hello)) = messages.message().await?.and_then(|first| first.message)
-        else {
-            return Err(Status::invalid_argument("the first message must be a hello"));
-        };
-        let (attached, answers) = gateway.hello(&live, hello).await?;
-        let gateway = Arc::clone(gateway);
-        gateway.tasks.clone().spawn(async move { gateway.follow(live, attached, messages).await });
+        let live = self.0.caller(&request)?;
+        let messages = request.into_inner();
+        let (answer, answered) = oneshot::channel();
+        // A supervisor may be gone at any moment; what its hello changes is changed whole.
+        let gateway = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move { gateway.hold(live, messages, answer).await });
+        let ending = |_| Status::unavailable("the gateway is ending");
+        let answers = answered.await.map_err(ending)??;
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
@@ -58,7 +57,8 @@ impl Session for Sessions {
     }
 }
 
-type Answered = (Attached, tokio::sync::mpsc::Receiver<Result<proto::ToSupervisor, Status>>);
+type Messages = mpsc::Receiver<Result<proto::ToSupervisor, Status>>;
+type Answered = (Attached, Messages);
 
 impl Gateway {
     /// The sandbox whose supervisor calls.
@@ -68,6 +68,38 @@ impl Gateway {
             Some(Principal::Owner | Principal::User(_)) | None => {
                 Err(Status::permission_denied("not a sandbox"))
             }
+        }
+    }
+
+    /// Holds a session from its hello to its end.
+    async fn hold(
+        self: Arc<Self>,
+        live: Arc<Live>,
+        mut messages: Streaming<proto::FromSupervisor>,
+        answer: oneshot::Sender<Result<Messages, Status>>,
+    ) {
+        match self.greet(&live, &mut messages).await {
+            Ok((attached, answers)) => {
+                // When the supervisor is gone, its messages end as well.
+                let _gone = answer.send(Ok(answers));
+                self.follow(live, attached, messages).await;
+            }
+            Err(status) => drop(answer.send(Err(status))),
+        }
+    }
+
+    async fn greet(
+        self: &Arc<Self>,
+        live: &Live,
+        messages: &mut Streaming<proto::FromSupervisor>,
+    ) -> Result<Answered, Status> {
+        let first = tokio::select! {
+            () = self.ending.cancelled() => return Err(Status::unavailable("the gateway is ending")),
+            first = messages.message() => first?,
+        };
+        match first.and_then(|first| first.message) {
+            Some(Message::Hello(hello)) => Ok(self.hello(live, hello).await?),
+            Some(_) | None => Err(Status::invalid_argument("the first message must be a hello")),
         }
     }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod behaviour;
 mod edges;
 mod end;
+mod gateway;
 mod harness;
 mod identity;
 mod inspected;

@@ -1,0 +1,6 @@
+//! A gateway that runs, with sandboxes that live: what it survives, and that nothing is left behind.
+
+mod api;
+mod chaos;
+mod machine;
+mod running;
