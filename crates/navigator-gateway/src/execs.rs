@@ -22,6 +22,8 @@ use crate::records::Phase;
 
 /// How long a supervisor may take to open a process's stream.
 const OPEN: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to come back: longer than its longest pause between two calls.
+const RETURN: Duration = Duration::from_secs(3);
 /// Pieces of input on their way to a process.
 const INPUT: usize = 4;
 /// Bytes of one piece of input.
@@ -117,7 +119,8 @@ impl Gateway {
                 "too many processes are followed in this sandbox; wait for one to end".into(),
             )
         })?;
-        let session = live.session.get();
+        // A supervisor that the gateway has just found again is on its way.
+        let session = live.session.wait(RETURN).await;
         let session = session.ok_or_else(|| {
             Failure::Unavailable("the sandbox's supervisor is not connected".into())
         })?;

@@ -1,9 +1,10 @@
 //! The session with a sandbox's supervisor, while there is one.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use navigator_proto::session::v1::{ToSupervisor, to_supervisor::Message};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 
 /// Messages on their way to a supervisor: they are few, and it answers at once.
@@ -25,7 +26,10 @@ impl Attached {
 
 /// The place of the newest session.
 #[derive(Default)]
-pub(crate) struct Attachment(Mutex<Place>);
+pub(crate) struct Attachment {
+    place: Mutex<Place>,
+    attached: Notify,
+}
 
 #[derive(Default)]
 struct Place {
@@ -37,16 +41,17 @@ impl Attachment {
     /// A new session takes the place of the one before, which is closed by that.
     pub(crate) fn attach(&self) -> (Attached, mpsc::Receiver<Result<ToSupervisor, Status>>) {
         let (messages, receiver) = mpsc::channel(MESSAGES);
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         place.sessions += 1;
         let attached = Attached { number: place.sessions, messages };
         place.newest = Some(attached.clone());
+        self.attached.notify_waiters();
         (attached, receiver)
     }
 
     /// A session has ended; whether it was the newest, so that there is none now.
     pub(crate) fn detach(&self, ended: &Attached) -> bool {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = place.newest.as_ref().is_some_and(|newest| newest.number == ended.number);
         if newest {
             place.newest = None;
@@ -56,11 +61,41 @@ impl Attachment {
 
     /// Ends the session, whichever it is.
     pub(crate) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).newest = None;
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).newest = None;
+    }
+
+    /// The newest session; one that is away may come back for as long as `patience`.
+    pub(crate) async fn wait(&self, patience: Duration) -> Option<Attached> {
+        let comes_back = async {
+            loop {
+                let attached = self.attached.notified();
+                if let Some(session) = self.get() {
+                    return session;
+                }
+                attached.await;
+            }
+        };
+        tokio::time::timeout(patience, comes_back).await.ok()
     }
 
     /// The newest session.
     pub(crate) fn get(&self) -> Option<Attached> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).newest.clone()
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).newest.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_comes_back_is_waited_for() {
+        let attachment = Attachment::default();
+        assert!(attachment.wait(Duration::from_millis(1)).await.is_none());
+        let (waited, (attached, _messages)) =
+            tokio::join!(attachment.wait(Duration::from_secs(60)), async { attachment.attach() },);
+        assert_eq!(waited.map(|session| session.number), Some(attached.number));
+        assert!(attachment.wait(Duration::ZERO).await.is_some(), "there at once");
+        assert!(attachment.detach(&attached) && attachment.get().is_none());
     }
 }
