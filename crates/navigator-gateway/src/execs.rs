@@ -1,17 +1,18 @@
 //! Processes that clients start: asked for over the session, carried by a stream of their own, so that each has its own
 //! flow control and a slow reader slows down nobody else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::future::Fuse;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use navigator_proto::session::v1 as proto;
 use navigator_proto::session::v1::{from_process, to_process, to_supervisor};
 use navigator_proto::v1 as api;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 
 use crate::access::new_token;
@@ -149,24 +150,64 @@ impl Gateway {
     ) -> Events {
         let over = CancellationToken::new();
         let ended = over.clone();
+        let (refuse, refused) = oneshot::channel();
         let sender = process.input;
         self.tasks.spawn(async move {
             tokio::select! {
                 () = ended.cancelled() => {}
-                () = pump(input, sender) => {}
+                () = pump(input, sender, refuse) => {}
             }
         });
-        let held = (place, over.drop_guard(), Counted::new(&self.metrics));
-        let events = process.output.flat_map(move |message| {
-            // Freed when the output is dropped.
-            let _held = &held;
-            let gone = "the sandbox's supervisor is gone, and the process with it";
-            stream::iter(match message {
-                Ok(message) => message.message.map(events).unwrap_or_default(),
-                Err(_) => vec![Err(Status::unavailable(gone))],
-            })
-        });
-        Box::pin(events)
+        let carried = Carried {
+            output: process.output,
+            refused: refused.fuse(),
+            ready: VecDeque::new(),
+            over: false,
+            _held: (place, over.drop_guard(), Counted::new(&self.metrics)),
+        };
+        Box::pin(stream::unfold(carried, |mut carried| async move {
+            carried.next().await.map(|event| (event, carried))
+        }))
+    }
+}
+
+type Event = Result<api::ExecSandboxEvent, Status>;
+
+/// What a process prints, on its way to a client. Everything that belongs to it ends when it is dropped.
+struct Carried {
+    output: Streaming<proto::FromProcess>,
+    /// What the client sent and should not have.
+    refused: Fuse<oneshot::Receiver<Status>>,
+    ready: VecDeque<Event>,
+    over: bool,
+    _held: (OwnedSemaphorePermit, DropGuard, Counted),
+}
+
+impl Carried {
+    async fn next(&mut self) -> Option<Event> {
+        const GONE: &str = "the sandbox's supervisor is gone, and the process with it";
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.over {
+                return None;
+            }
+            tokio::select! {
+                Ok(status) = &mut self.refused => {
+                    self.over = true;
+                    return Some(Err(status));
+                }
+                message = self.output.message() => match message {
+                    Ok(Some(message)) => self.ready.extend(message.message.map(events).unwrap_or_default()),
+                    Ok(None) => self.over = true,
+                    Err(_) => {
+                        self.over = true;
+                        return Some(Err(Status::unavailable(GONE)));
+                    }
+                },
+            }
+        }
     }
 }
 
@@ -186,23 +227,30 @@ impl Drop for Counted {
     }
 }
 
-/// Passes input on until its end; keeps the way open until the process ends.
+/// Passes input on until its end, and keeps the way open until the process ends. What is no input ends it.
 async fn pump(
     input: impl Stream<Item = Result<to_process::Message, Status>>,
     sender: mpsc::Sender<Result<proto::ToProcess, Status>>,
+    refuse: oneshot::Sender<Status>,
 ) {
     tokio::pin!(input);
     while let Some(message) = input.next().await {
-        let last = message.is_err();
-        let message = message.map(|message| proto::ToProcess { message: Some(message) });
-        if sender.send(message).await.is_err() || last {
+        let message = match message {
+            Ok(message) => proto::ToProcess { message: Some(message) },
+            Err(status) => {
+                // Nobody is told when the client is gone.
+                let _gone = refuse.send(status);
+                return;
+            }
+        };
+        if sender.send(Ok(message)).await.is_err() {
             return;
         }
     }
     sender.closed().await;
 }
 
-fn events(message: from_process::Message) -> Vec<Result<api::ExecSandboxEvent, Status>> {
+fn events(message: from_process::Message) -> Vec<Event> {
     use api::exec_sandbox_event::Payload;
     let stdout = |data| Payload::Stdout(api::ExecSandboxStdout { data });
     let stderr = |data| Payload::Stderr(api::ExecSandboxStderr { data });
@@ -266,8 +314,8 @@ fn check(start: &api::ExecStart) -> Result<(), Failure> {
     if bytes > COMMAND_BYTES {
         return invalid("the command and its environment are larger than 1 MiB");
     }
-    if start.command.iter().chain([&start.workdir]).any(|text| text.contains('\0')) {
-        return invalid("a command and its directory cannot hold NUL");
+    if start.command.iter().chain([&start.workdir, &start.term]).any(|text| text.contains('\0')) {
+        return invalid("a command, its directory and its terminal cannot hold NUL");
     }
     if !start.workdir.is_empty() && !start.workdir.starts_with('/') {
         return invalid("the working directory must be an absolute path");

@@ -56,17 +56,6 @@ impl Failure {
     pub(crate) fn missing(kind: &'static str, name: impl ToString) -> Self {
         Self::NotFound { kind, name: name.to_string() }
     }
-
-    /// A failure to store a new thing under a name.
-    pub(crate) fn storing(
-        kind: &'static str,
-        name: impl ToString,
-    ) -> impl FnOnce(StoreError) -> Self {
-        move |error| match error {
-            StoreError::NameTaken => Self::Exists { kind, name: name.to_string() },
-            other => other.into(),
-        }
-    }
 }
 
 impl From<NameError> for Failure {
@@ -95,7 +84,7 @@ impl From<Failure> for Status {
             Failure::Exhausted(_) => Self::resource_exhausted(message),
             Failure::Unavailable(_) => Self::unavailable(message),
             Failure::Denied(_) => Self::permission_denied(message),
-            Failure::Conflict => Self::aborted(message),
+            Failure::Conflict => Self::failed_precondition(message),
             Failure::Store(error) => store(&error),
             Failure::Driver(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the driver failed");

@@ -12,6 +12,7 @@ mod lifecycle;
 mod live;
 mod logs;
 mod metrics;
+mod names;
 mod policies;
 mod providers;
 mod reconcile;

@@ -11,15 +11,13 @@ use uuid::Uuid;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
 use crate::live::{Change, Live};
+use crate::names::{all_taken, candidates};
 use crate::reconcile::Astray;
 use crate::records::{Desired, Name, Phase, Revision, RevisionStatus, Sandbox, Severity, Spec};
 use crate::store::StoreError;
 use condition::exposed;
 pub(crate) use condition::{ready, set};
 use navigator_policy::Policy;
-
-/// Made-up names that are tried before a number would have to help.
-const NAME_TRIES: usize = 16;
 
 impl Gateway {
     /// Makes a sandbox and starts it. When that fails, nothing is left of it.
@@ -29,9 +27,8 @@ impl Gateway {
         spec: Spec,
         policy: Option<Policy>,
     ) -> Result<Sandbox, Failure> {
-        let wanted = if name.is_empty() { None } else { Some(Name::parse(name)?) };
-        let gateway = Arc::clone(self);
-        self.whole(async move { gateway.make(wanted, spec, policy).await }).await
+        let (gateway, wanted) = (Arc::clone(self), name.to_owned());
+        self.whole(async move { gateway.make(&wanted, spec, policy).await }).await
     }
 
     /// Does to its end what was begun, also when the caller leaves: a part of it would be worse than none or all.
@@ -45,7 +42,7 @@ impl Gateway {
 
     async fn make(
         self: &Arc<Self>,
-        wanted: Option<Name>,
+        wanted: &str,
         spec: Spec,
         policy: Option<Policy>,
     ) -> Result<Sandbox, Failure> {
@@ -81,21 +78,20 @@ impl Gateway {
 
     async fn record(
         &self,
-        wanted: Option<Name>,
+        wanted: &str,
         spec: Spec,
         policy: Option<Policy>,
     ) -> Result<Sandbox, Failure> {
         let first = policy.map(first_revision);
-        for _ in 0..NAME_TRIES {
-            let name = wanted.clone().map_or_else(made_up_name, Ok)?;
+        for name in candidates(wanted)? {
             let sandbox = new_record(name, spec.clone());
-            match (self.store.create_sandbox(&sandbox, first.as_ref()).await, &wanted) {
-                (Ok(()), _) => return Ok(sandbox),
-                (Err(StoreError::NameTaken), None) => {}
-                (Err(error), _) => return Err(Failure::storing("sandbox", &sandbox.name)(error)),
+            match self.store.create_sandbox(&sandbox, first.as_ref()).await {
+                Ok(()) => return Ok(sandbox),
+                Err(StoreError::NameTaken) => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        Err(Failure::Exhausted("no free name was found; choose one".into()))
+        Err(all_taken("sandbox", wanted))
     }
 
     /// Removes a sandbox that could not be made.
@@ -156,8 +152,8 @@ impl Gateway {
                 sandbox.phase = Phase::Deleting;
                 sandbox.token_hash = None;
             }
-            Desired::Stopped => sandbox.token_hash = None,
-            Desired::Running => {}
+            // Its supervisor keeps its credential until it has ended: the wish may change before that.
+            Desired::Stopped | Desired::Running => {}
         }
         self.save(&live, &mut sandbox).await
     }
@@ -201,7 +197,7 @@ impl Gateway {
     async fn bring_down(&self, live: &Live, mut sandbox: Sandbox) -> Result<(), Failure> {
         self.driver.stop(sandbox.id).await?;
         live.session.close();
-        if sandbox.phase != Phase::Stopped {
+        if sandbox.phase != Phase::Stopped || sandbox.token_hash.is_some() {
             sandbox.phase = Phase::Stopped;
             sandbox.token_hash = None;
             set(&mut sandbox.conditions, ready("False", "Stopped", "it was stopped"));
@@ -254,28 +250,5 @@ pub(crate) fn first_revision(policy: Policy) -> Revision {
         status: RevisionStatus::Pending,
         created_at: now(),
         loaded_at: None,
-    }
-}
-
-/// Two words of lower-case letters.
-fn made_up_name() -> Result<Name, Failure> {
-    let name = petname::petname(2, "-").unwrap_or_default().to_ascii_lowercase();
-    Name::parse(&name)
-        .map_err(|_| Failure::Exhausted("no name could be made up; choose one".into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn made_up_names_are_two_words_of_letters() {
-        for _ in 0..200 {
-            let name = made_up_name().unwrap();
-            let words: Vec<_> = name.as_str().split('-').collect();
-            let letters =
-                |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
-            assert!(words.len() == 2 && words.iter().all(letters), "{name}");
-        }
     }
 }

@@ -122,6 +122,9 @@ impl Gateway {
     ) -> Result<(), Failure> {
         error.truncate(error.floor_char_boundary(REASON_BYTES));
         let _held = live.lifecycle.lock().await;
+        if self.store.revision(live.id, version).await?.is_none() {
+            return Err(Failure::missing("policy version", version));
+        }
         if !error.is_empty() {
             let failed = RevisionStatus::Failed(error.clone());
             if self.store.settle_revision(live.id, version, &failed, now()).await? {

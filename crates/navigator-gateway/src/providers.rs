@@ -11,8 +11,10 @@ use uuid::Uuid;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
 use crate::live::Attached;
+use crate::names::{all_taken, candidates};
 use crate::records::{Name, Provider, Sandbox, Secret};
 use crate::spec::{check_environment, check_map};
+use crate::store::StoreError;
 
 /// Longest kind of service, in bytes.
 const KIND_BYTES: usize = 63;
@@ -23,10 +25,16 @@ impl Gateway {
         &self,
         message: data::Provider,
     ) -> Result<Provider, Failure> {
-        let provider = read(message, None)?;
-        let name = provider.name.clone();
-        self.store.create_provider(&provider).await.map_err(Failure::storing("provider", name))?;
-        Ok(provider)
+        for name in candidates(&message.name)? {
+            let message = data::Provider { name: name.to_string(), ..message.clone() };
+            let provider = read(message, None)?;
+            match self.store.create_provider(&provider).await {
+                Ok(()) => return Ok(provider),
+                Err(StoreError::NameTaken) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(all_taken("provider", &message.name))
     }
 
     /// Replaces what a provider holds; a credential that is sent as `[redacted]` stays as it is.

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
+use crate::names::{all_taken, candidates};
 use crate::records::{Name, Route, Secret};
+use crate::store::StoreError;
 
 /// Longest text of a route, in bytes.
 const TEXT_BYTES: usize = 4096;
@@ -23,9 +25,15 @@ impl Gateway {
         name: &str,
         spec: Option<proto::InferenceRouteSpec>,
     ) -> Result<Route, Failure> {
-        let route = read(name, spec, None)?;
-        self.store.create_route(&route).await.map_err(Failure::storing("route", name))?;
-        Ok(route)
+        for candidate in candidates(name)? {
+            let route = read(candidate.as_str(), spec.clone(), None)?;
+            match self.store.create_route(&route).await {
+                Ok(()) => return Ok(route),
+                Err(StoreError::NameTaken) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(all_taken("route", name))
     }
 
     /// Replaces a route; a key that is sent as `[redacted]` stays as it is.
@@ -97,7 +105,9 @@ fn read(
         return Err(invalid("a route needs a routing_hint"));
     }
     let rest = SCHEMES.iter().find_map(|scheme| spec.base_url.strip_prefix(scheme));
-    if rest.is_none_or(str::is_empty) {
+    // Spaces and the like make no address, whatever they start with.
+    let is_address = spec.base_url.parse::<http::Uri>().is_ok();
+    if rest.is_none_or(str::is_empty) || !is_address {
         return Err(invalid("base_url starts with https://, http:// or mock://"));
     }
     let known = spec.protocols.iter().all(|protocol| !protocol.is_empty());
@@ -148,10 +158,11 @@ mod tests {
         assert!(read("local", Some(kept), None).is_err());
         assert!(read("local", None, None).is_err());
         assert!(read("Bad Name", Some(spec()), None).is_err());
-        let changes: [fn(&mut proto::InferenceRouteSpec); 7] = [
+        let changes: [fn(&mut proto::InferenceRouteSpec); 8] = [
             |spec| spec.routing_hint.clear(),
             |spec| spec.base_url = "ftp://x".into(),
             |spec| spec.base_url = "https://".into(),
+            |spec| spec.base_url = "https://a b/".into(),
             |spec| spec.protocols.clear(),
             |spec| spec.protocols = vec![String::new()],
             |spec| spec.model_id = "a\r\nb".into(),

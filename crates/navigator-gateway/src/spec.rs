@@ -59,6 +59,11 @@ fn template(message: data::SandboxTemplate) -> Result<Template, Failure> {
     check_map("annotations", &message.annotations)?;
     navigator_proto::resources::read(message.resources.as_ref())
         .map_err(|error| invalid(error.to_string()))?;
+    if !message.image.is_empty() && !is_plain_path(&message.image) {
+        return Err(invalid(
+            "image is empty for this machine's own system, or an absolute path of a directory",
+        ));
+    }
     for text in [&message.image, &message.runtime_class_name, &message.agent_socket] {
         if text.len() > PATH_BYTES || text.chars().any(char::is_control) {
             return Err(invalid("image, runtime_class_name and agent_socket are short texts"));
@@ -90,17 +95,18 @@ fn free(what: &str, message: Option<&Struct>) -> Result<Option<Value>, Failure> 
     Ok(Some(json))
 }
 
+/// An absolute path without `..` and control characters.
+fn is_plain_path(text: &str) -> bool {
+    let path = Path::new(text);
+    let plain =
+        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    path.is_absolute() && plain && text.len() <= PATH_BYTES && !text.chars().any(char::is_control)
+}
+
 fn mount(message: &data::Mount) -> Result<Mount, Failure> {
     let path = |text: &str| {
-        let path = PathBuf::from(text);
-        let plain =
-            path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        let fits = text.len() <= PATH_BYTES && !text.chars().any(char::is_control);
-        if path.is_absolute() && plain && fits {
-            Ok(path)
-        } else {
-            Err(invalid("a mount has two absolute paths without `..` (path traversal)"))
-        }
+        let words = "a mount has two absolute paths without `..` (path traversal)";
+        if is_plain_path(text) { Ok(PathBuf::from(text)) } else { Err(invalid(words)) }
     };
     Ok(Mount {
         source: path(&message.source)?,
@@ -113,6 +119,9 @@ fn mount(message: &data::Mount) -> Result<Mount, Failure> {
 pub(crate) fn check_places(spec: &Spec, own: &[PathBuf]) -> Result<(), Failure> {
     let image = Path::new(&spec.template.image);
     let image = image.is_absolute().then_some(image);
+    if image.is_some_and(|image| !image.is_dir()) {
+        return Err(invalid("image is not a directory of this machine"));
+    }
     for place in spec.mounts.iter().map(|mount| mount.source.as_path()).chain(image) {
         let real = place
             .canonicalize()

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Request;
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderMap, Request};
 use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -57,7 +58,10 @@ pub struct Remote {
 
 /// Serves connections.
 pub(crate) struct Serving {
-    router: Router,
+    /// gRPC.
+    calls: Router,
+    /// Everything else.
+    pages: Router,
     room: Arc<Semaphore>,
     graceful: GracefulShutdown,
 }
@@ -73,7 +77,8 @@ impl Serving {
                 .layer(axum::middleware::from_fn_with_state(gateway.store.clone(), guard))
                 .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway.metrics), measure));
         Self {
-            router: calls.merge(http::routes(Arc::clone(gateway))),
+            calls,
+            pages: http::routes(Arc::clone(gateway)),
             room: Arc::new(Semaphore::new(CONNECTIONS)),
             graceful: GracefulShutdown::new(),
         }
@@ -132,7 +137,7 @@ impl Serving {
             tracing::warn!("too many connections; one was closed");
             return;
         };
-        let router = self.router.clone();
+        let (calls, pages) = (self.calls.clone(), self.pages.clone());
         // A process of this machine cannot vanish unnoticed; another machine can.
         let pings = match peer {
             Peer::Owner => None,
@@ -140,6 +145,7 @@ impl Serving {
         };
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
+            let router = if is_call(request.headers()) { &calls } else { &pages };
             router.clone().oneshot(request)
         });
         let mut builder = Builder::new(TokioExecutor::new());
@@ -165,6 +171,12 @@ impl Serving {
     pub(crate) async fn over(self) {
         self.graceful.shutdown().await;
     }
+}
+
+/// Whether a request is gRPC; what comes after that word is an encoding.
+fn is_call(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/grpc"))
 }
 
 /// A connection and the user at its other end, once they have proved who they are.

@@ -45,9 +45,20 @@ pub(super) async fn start(
 ) -> Result<Running, StartFailure> {
     let spec = judge(processes.template(), environment, start)
         .map_err(|message| failure(FAILED, message))?;
+    run(processes, &spec).await.map_err(|failure| about(&spec, failure))
+}
+
+/// Says what it is that could not be started.
+fn about(spec: &ProcessSpec, failure: StartFailure) -> StartFailure {
+    let program = spec.argv.first().map(String::as_str).unwrap_or_default();
+    let message = format!("`{program}` in {}: {}", spec.cwd.display(), failure.message);
+    StartFailure { message, ..failure }
+}
+
+async fn run(processes: &Processes, spec: &ProcessSpec) -> Result<Running, StartFailure> {
     let ours = |error: io::Error| failure(FAILED, format!("failed to start a process: {error}"));
     if spec.terminal.is_some() {
-        let mut process = processes.spawn(&spec, &[]).await.map_err(ours)?;
+        let mut process = processes.spawn(spec, &[]).await.map_err(ours)?;
         let master =
             started(&mut process).await?.ok_or_else(|| ours(io::ErrorKind::InvalidData.into()))?;
         let terminal = watch(master).map_err(ours)?;
@@ -57,7 +68,7 @@ pub(super) async fn start(
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| ours(error.into()));
     let ((reads, stdin), (stdout, writes), (stderr, warns)) = (pipe()?, pipe()?, pipe()?);
     let given = [reads.as_fd(), writes.as_fd(), warns.as_fd()];
-    let mut process = processes.spawn(&spec, &given).await.map_err(ours)?;
+    let mut process = processes.spawn(spec, &given).await.map_err(ours)?;
     drop((reads, writes, warns));
     started(&mut process).await?;
     let [stdin, stdout, stderr] = [watch(stdin), watch(stdout), watch(stderr)];
