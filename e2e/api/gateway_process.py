@@ -17,8 +17,8 @@ from waiting import eventually
 
 # The ordinary user that tests become when they start as root.
 ORDINARY_USER = "navigator-test"
-# Stands where the gateway finds its own program: hands what a supervisor is told on to the real one, and keeps a copy
-# under the supervisor's process id.
+# Is started for each sandbox: hands what a supervisor is told on to the real one, and keeps a copy under the
+# supervisor's process id.
 CAPTURE = """#!/bin/sh
 umask 077
 cat > "{launches}/$$.part" && mv "{launches}/$$.part" "{launches}/$$"
@@ -47,13 +47,12 @@ class Gateway:
         self.launches = self._directory("launches")
         self.binary = self.base / "navigator"
         self._link(self.binary)
-        # What /proc/self/exe says of a program whose file was removed.
-        capture = self._write("gateway (deleted)", CAPTURE.format(launches=self.launches, binary=self.binary))
+        capture = self._write("capture", CAPTURE.format(launches=self.launches, binary=self.binary))
         capture.chmod(0o755)
         for name in ("state", "run", "config", "home"):
             self._directory(name)
         self._owned(self.base)
-        self.environment = {**self._environment(store, log), **environment}
+        self.environment = {**self._environment(store, log), "NAVIGATOR_GATEWAY_SUPERVISOR": str(capture), **environment}
         self.log = self.base / "gateway.log"
         self._arguments = self._remote_access() if authority else []
         # Names of sandboxes that several tests share.
@@ -74,15 +73,10 @@ class Gateway:
     def start(self):
         """Starts the gateway and waits until it answers."""
         self._mark = self.log.stat().st_size if self.log.exists() else 0
-        program = self.base / "gateway"
-        self._link(program)
         become = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
-        with open(self.log, "ab") as log, open(program, "rb") as file:
-            program.unlink()
+        with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                ["navigator", "gateway", "run", *self._arguments],
-                executable=f"/proc/self/fd/{file.fileno()}",
-                close_fds=False,
+                [self.binary, "gateway", "run", *self._arguments],
                 env=self.environment,
                 cwd=self.base,
                 stdin=subprocess.DEVNULL,

@@ -29,7 +29,7 @@ pub fn install() -> Result<PathBuf> {
 }
 
 /// The directory that holds the build's profiles.
-fn target() -> Result<PathBuf> {
+pub fn target() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     own.ancestors().nth(2).map(Path::to_owned).context("failed to find the target directory")
 }

@@ -38,7 +38,15 @@ pub fn run() -> Result<()> {
     shell::cargo("build --workspace --bins")?;
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["nextest", "run", "--workspace"]);
-    shell::run(tests.env("INSTA_UPDATE", "no").env("NAVIGATOR_TEST_PYTHON", python))
+    shell::run(tests.env("INSTA_UPDATE", "no").env("NAVIGATOR_TEST_PYTHON", &python))?;
+    api(&python)
+}
+
+/// The API, from Python, with each store and over each kind of connection.
+fn api(python: &Path) -> Result<()> {
+    let mut tests = Command::new(python);
+    tests.args(["-m", "pytest", "e2e/api", "-q", "-p", "no:cacheprovider"]);
+    shell::run(tests.env("NAVIGATOR_BIN", clients::target()?.join("debug/navigator")))
 }
 
 fn install() -> Result<()> {

@@ -11,7 +11,7 @@ use crate::telemetry::LogFormat;
 pub const PREFIX: &str = "NAVIGATOR_GATEWAY_";
 
 /// Every setting: its name in the file, and what it is.
-pub const NAMES: [(&str, &str); 9] = [
+pub const NAMES: [(&str, &str); 10] = [
     ("state_dir", "directory of everything that is kept"),
     ("socket", "path of the unix socket"),
     ("store", "database: a path, or postgres://USER@HOST/NAME"),
@@ -24,6 +24,7 @@ pub const NAMES: [(&str, &str); 9] = [
         "collector of traces and metrics, such as http://127.0.0.1:4317; off when empty",
     ),
     ("most_sandboxes", "sandboxes that there may be"),
+    ("supervisor", "program that is started for each sandbox; this one when empty"),
 ];
 
 /// Sandboxes that there may be unless somebody says otherwise: what a large machine takes.
@@ -106,6 +107,8 @@ pub struct Settings {
     pub otlp_endpoint: Option<String>,
     /// Sandboxes that there may be.
     pub most_sandboxes: u32,
+    /// Program that is started for each sandbox, if it is not this one.
+    pub supervisor: Option<PathBuf>,
     /// All of them as they are shown.
     pub shown: Vec<Shown>,
 }
@@ -139,6 +142,7 @@ impl Settings {
             log_format: layers.read("log_format", "text", format)?,
             otlp_endpoint: layers.read("otlp_endpoint", "", |text| maybe(text, web_address))?,
             most_sandboxes: layers.read("most_sandboxes", MOST_SANDBOXES, number)?,
+            supervisor: layers.read("supervisor", "", |text| maybe(text, absolute))?,
             state_dir,
             socket,
             store,

@@ -38,7 +38,7 @@ fn nothing_has_to_be_set() {
 #[test]
 fn the_nearest_layer_wins_for_every_setting() {
     let values = |name: &str| match name {
-        "state_dir" | "socket" | "tls_dir" => ["/a", "/b", "/c"],
+        "state_dir" | "socket" | "tls_dir" | "supervisor" => ["/a", "/b", "/c"],
         "store" => ["sqlite:/a", "sqlite:/b", "sqlite:/c"],
         "listen" => ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"],
         "log_level" => ["error", "debug", "trace"],

@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::output::{self, LogLines};
 use crate::sandbox::error::SandboxError;
-use crate::sandbox::session::this_program;
 
 /// Threads that serve: the work is short, the waiting is elsewhere.
 const THREADS: usize = 2;
@@ -54,6 +53,9 @@ pub struct ServeArgs {
     /// Send traces and metrics to this collector
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
+    /// Start this program for each sandbox instead of this one
+    #[arg(long, value_name = "PROGRAM")]
+    supervisor: Option<String>,
     /// Allow so many sandboxes
     #[arg(long, value_name = "N")]
     most_sandboxes: Option<String>,
@@ -134,6 +136,7 @@ fn settings(places: &Places, args: &ServeArgs) -> Result<Settings, ServeFailure>
         ("log_format", &args.log_format),
         ("otlp_endpoint", &args.otlp_endpoint),
         ("most_sandboxes", &args.most_sandboxes),
+        ("supervisor", &args.supervisor),
     ];
     let flags: BTreeMap<_, _> =
         given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
@@ -219,10 +222,8 @@ async fn serve(places: &Places, settings: Settings, handed: Handed) -> Result<()
     let lock = StateLock::take(&settings.state_dir)?;
     let key = SealingKey::load_or_create(&settings.state_dir.join("gateway.key"))?;
     let store = Store::open(&settings.store, key).await?;
-    let program = this_program().map_err(|_| ServeFailure::System {
-        action: "find this program",
-        source: std::io::ErrorKind::NotFound.into(),
-    })?;
+    // By this name the kernel gives a child the program that runs here, also when another one was installed since.
+    let program = settings.supervisor.unwrap_or_else(|| "/proc/self/exe".into());
     let directory = settings.state_dir.join("sandboxes");
     let environment = std::env::vars_os().collect();
     let driver = Arc::new(LocalDriver::new(LocalSettings { directory, program, environment }));
