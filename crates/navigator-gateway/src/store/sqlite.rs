@@ -1,5 +1,7 @@
 //! The store in a file: one thread writes, two read, and each waits for work at a bounded channel.
 
+mod writer;
+
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{
@@ -11,12 +13,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{Row, Statement, Value};
 use super::error::StoreError;
 use super::migrations;
+use writer::Change;
 
 /// Work that waits for a thread; who brings more waits too.
 const WAITING: usize = 256;
@@ -32,21 +35,17 @@ const OTHERS: u32 = 0o077;
 
 /// A database file and the threads that use it.
 pub(super) struct Sqlite {
-    writer: Option<mpsc::Sender<Work>>,
-    readers: Option<mpsc::Sender<Work>>,
+    writer: Option<mpsc::Sender<Change>>,
+    readers: Option<mpsc::Sender<Queries>>,
     threads: Vec<JoinHandle<()>>,
     /// Held while the file is in use: two gateways would not know of each other's sandboxes.
     _lock: File,
 }
 
-struct Work {
-    statements: Vec<Statement>,
-    answer: Answer,
-}
-
-enum Answer {
-    Rows(oneshot::Sender<Result<Vec<Vec<Row>>, StoreError>>),
-    Changed(oneshot::Sender<Result<Vec<u64>, StoreError>>),
+/// Queries, and who waits for what they find.
+struct Queries {
+    queries: Vec<Statement>,
+    answer: oneshot::Sender<Result<Vec<Vec<Row>>, StoreError>>,
 }
 
 impl Sqlite {
@@ -59,20 +58,21 @@ impl Sqlite {
         migrations::sqlite(&mut writer)?;
         let mut threads = vec![];
         let (to_writer, work) = mpsc::channel(WAITING);
-        threads.push(serve(writer, Arc::new(Mutex::new(work))).map_err(failed)?);
+        threads.push(thread(move || writer::serve(writer, work)).map_err(failed)?);
         let (to_readers, work) = mpsc::channel(WAITING);
         let work = Arc::new(Mutex::new(work));
         for _ in 0..READERS {
             let reader = connect(path)?;
             reader.pragma_update(None, "query_only", true).map_err(cause)?;
-            threads.push(serve(reader, work.clone()).map_err(failed)?);
+            let work = Arc::clone(&work);
+            threads.push(thread(move || serve(reader, &work)).map_err(failed)?);
         }
         Ok(Self { writer: Some(to_writer), readers: Some(to_readers), threads, _lock: lock })
     }
 
     pub(super) async fn read(&self, queries: Vec<Statement>) -> Result<Vec<Vec<Row>>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        submit(self.readers.as_ref(), queries, Answer::Rows(answer)).await?;
+        submit(self.readers.as_ref(), Queries { queries, answer }).await?;
         answered.await.map_err(|error| StoreError::Unavailable(error.into()))?
     }
 
@@ -81,7 +81,7 @@ impl Sqlite {
         statements: Vec<Statement>,
     ) -> Result<Vec<u64>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        submit(self.writer.as_ref(), statements, Answer::Changed(answer)).await?;
+        submit(self.writer.as_ref(), Change { statements, answer }).await?;
         answered.await.map_err(|error| StoreError::Unavailable(error.into()))?
     }
 }
@@ -98,31 +98,22 @@ impl Drop for Sqlite {
     }
 }
 
-async fn submit(
-    to: Option<&mpsc::Sender<Work>>,
-    statements: Vec<Statement>,
-    answer: Answer,
-) -> Result<(), StoreError> {
+async fn submit<W>(to: Option<&mpsc::Sender<W>>, work: W) -> Result<(), StoreError> {
     let to = to.ok_or_else(|| StoreError::Unavailable("the store is closed".into()))?;
-    let sent = to.send(Work { statements, answer }).await;
-    sent.map_err(|_| StoreError::Unavailable("the store's thread has ended".into()))
+    to.send(work).await.map_err(|_| StoreError::Unavailable("the store's thread has ended".into()))
 }
 
-fn serve(
-    mut connection: Connection,
-    work: Arc<Mutex<mpsc::Receiver<Work>>>,
-) -> io::Result<JoinHandle<()>> {
-    let next = move || work.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-    let serve = move || {
-        while let Some(Work { statements, answer }) = next() {
-            // Who asked may have gone meanwhile.
-            match answer {
-                Answer::Rows(to) => drop(to.send(read(&mut connection, &statements))),
-                Answer::Changed(to) => drop(to.send(change(&mut connection, &statements))),
-            }
-        }
-    };
-    std::thread::Builder::new().name("store".into()).spawn(serve)
+fn thread(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("store".into()).spawn(work)
+}
+
+/// Reads until nobody can ask for more.
+fn serve(mut connection: Connection, work: &Mutex<mpsc::Receiver<Queries>>) {
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+    while let Some(Queries { queries, answer }) = next() {
+        // Who asked may have gone meanwhile.
+        drop(answer.send(read(&mut connection, &queries)));
+    }
 }
 
 fn read(connection: &mut Connection, queries: &[Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -156,22 +147,6 @@ fn value(value: ValueRef<'_>) -> Value {
         },
         ValueRef::Blob(bytes) => bytes.into(),
     }
-}
-
-fn change(connection: &mut Connection, statements: &[Statement]) -> Result<Vec<u64>, StoreError> {
-    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-    // It is rolled back when it is dropped before it is committed.
-    let transaction = begun.map_err(cause)?;
-    let mut changed = vec![];
-    for statement in statements {
-        let rows = execute(&transaction, statement).map_err(cause)?;
-        match statement.one_row_or {
-            Some(refusal) if rows != 1 => return Err(refusal.into()),
-            _ => changed.push(rows as u64),
-        }
-    }
-    transaction.commit().map_err(cause)?;
-    Ok(changed)
 }
 
 fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<usize> {
