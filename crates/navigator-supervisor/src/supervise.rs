@@ -85,6 +85,8 @@ impl SuperviseError {
 
 /// Starts and serves the sandbox that standard input describes. Call it while the process has one thread.
 pub fn supervise() -> Result<(), SuperviseError> {
+    // For those who list processes; a supervisor that cannot say its name works all the same.
+    let _unnamed = rustix::thread::set_name(c"navigator");
     write_lock(&std::process::id().to_string()).map_err(SuperviseError::Lock)?;
     let (contact, launch) = launch::read(io::stdin().lock())?;
     match begin(launch) {

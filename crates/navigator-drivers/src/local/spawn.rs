@@ -52,6 +52,8 @@ pub(super) fn spawn(
 ) -> io::Result<Spawned> {
     let (log, log_start) = words::open(place.directory())?;
     let mut command = Command::new(program);
+    // The program's file may be named by how the kernel finds it, which tells people nothing.
+    command.arg0("navigator");
     command.arg("supervise").env_clear().envs(visible(environment)).current_dir("/");
     command.stdin(Stdio::piped()).stdout(lock).stderr(log);
     // Out of reach of the signals that a terminal sends to the gateway.
