@@ -74,7 +74,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pids: Option<u64>,
 
-    /// Bound what can be written in it, such as 1G
+    /// Bound what can be written in /tmp and /dev/shm, such as 1G; /sandbox is on disk and not bounded
     #[arg(long, value_name = "SIZE", value_parser = arguments::size)]
     disk: Option<u64>,
 

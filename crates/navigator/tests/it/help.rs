@@ -338,7 +338,8 @@ fn sandbox_create_explains_itself() {
               Bound the number of processes
 
           --disk <SIZE>
-              Bound what can be written in it, such as 1G
+              Bound what can be written in /tmp and /dev/shm, such as 1G; /sandbox is on disk and not
+              bounded
 
           --root <DIR>
               Use this directory as root filesystem instead of the system's own directories
