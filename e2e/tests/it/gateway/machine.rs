@@ -44,8 +44,8 @@ impl Machine {
             }
             let Ok(lock) = std::fs::read_link(format!("/proc/{pid}/fd/1")) else { continue };
             let id = lock.parent().and_then(Path::file_name).unwrap_or_default();
-            let init = ours.iter().copied();
-            let init = init.filter(|init| parent(*init) == Some(*pid) && is_init(*init)).next();
+            let init = |init: &u32| parent(*init) == Some(*pid) && is_init(*init);
+            let init = ours.iter().copied().find(init);
             let id = id.to_string_lossy().into_owned();
             found.insert(id, Supervisor { pid: *pid, init });
         }
