@@ -141,11 +141,16 @@ fn take_over(listener: std::os::unix::net::UnixListener) -> std::io::Result<Unix
     UnixListener::from_std(listener)
 }
 
-/// Listens on a socket that only this user can reach. The state lock is held: a socket that is there is nobody's.
+/// Listens on a socket that only this user can reach. A socket that is there is nobody's, unless somebody answers: the
+/// gateway of another state directory, whose clients must not come here.
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if let Some(directory) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        let taken = std::io::ErrorKind::AddrInUse;
+        return Err(std::io::Error::new(taken, "a gateway answers there already"));
     }
     match std::fs::remove_file(path) {
         Ok(()) => {}

@@ -2,5 +2,8 @@
 
 mod api;
 mod chaos;
+mod ends;
+mod faults;
 mod machine;
 mod running;
+mod scale;

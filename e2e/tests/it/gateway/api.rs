@@ -9,10 +9,11 @@ use navigator_proto::v1::exec_sandbox_event::Payload;
 use navigator_proto::v1::navigator_client::NavigatorClient;
 use navigator_proto::v1::{
     CreateSandboxRequest, DeleteSandboxRequest, ExecSandboxRequest, GetSandboxRequest,
-    ListSandboxesRequest, StartSandboxRequest, StopSandboxRequest, UpdateSandboxPolicyRequest,
+    ListSandboxesRequest, SandboxStreamEvent, StartSandboxRequest, StopSandboxRequest,
+    UpdateSandboxPolicyRequest, WatchSandboxRequest,
 };
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,6 +101,16 @@ impl Api {
             }
         }
         Ok(ended)
+    }
+
+    /// Watches a sandbox's record from now on.
+    pub(super) async fn watch(&mut self, id: &str) -> Streaming<SandboxStreamEvent> {
+        let request = WatchSandboxRequest {
+            id: id.into(),
+            follow_status: true,
+            ..WatchSandboxRequest::default()
+        };
+        self.0.watch_sandbox(request).await.unwrap().into_inner()
     }
 
     /// Waits until a sandbox is in a phase.

@@ -13,6 +13,7 @@ use crate::harness::{Case, eventually, stderr};
 pub(super) struct Running<'a> {
     case: &'a Case,
     child: Mutex<Child>,
+    launcher: Vec<String>,
     pub(super) machine: Machine,
 }
 
@@ -20,9 +21,15 @@ impl<'a> Running<'a> {
     /// Starts a gateway and waits until it answers.
     pub(super) fn start(case: &'a Case) -> Self {
         case.directory("state");
+        Self::start_in(case, vec![])
+    }
+
+    /// Starts a gateway by another program, which becomes the gateway.
+    pub(super) fn start_in(case: &'a Case, launcher: Vec<String>) -> Self {
         case.directory("run");
         case.directory("config");
-        let running = Self { case, child: Mutex::new(spawn(case)), machine: Machine::of(case) };
+        let child = Mutex::new(spawn(case, &launcher));
+        let running = Self { case, child, launcher, machine: Machine::of(case) };
         running.wait_until_it_answers();
         running
     }
@@ -53,7 +60,7 @@ impl<'a> Running<'a> {
 
     /// Starts the gateway again after its end.
     pub(super) fn start_again(&self) {
-        *self.child.lock().unwrap() = spawn(self.case);
+        *self.child.lock().unwrap() = spawn(self.case, &self.launcher);
         self.wait_until_it_answers();
     }
 
@@ -123,8 +130,18 @@ pub(super) fn command(case: &Case, args: &[&str]) -> Command {
     command
 }
 
-fn spawn(case: &Case) -> Child {
+fn spawn(case: &Case, launcher: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(case.path("gateway.log")).unwrap();
-    let mut gateway = command(case, &["gateway", "run"]);
+    let direct = command(case, &["gateway", "run"]);
+    let mut gateway = match launcher {
+        [] => direct,
+        [program, words @ ..] => {
+            let mut gateway = Command::new(program);
+            gateway.args(words).arg(direct.get_program()).args(direct.get_args());
+            let variables = direct.get_envs().filter_map(|(name, value)| Some((name, value?)));
+            gateway.envs(variables).stdin(Stdio::null());
+            gateway
+        }
+    };
     gateway.stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
