@@ -120,6 +120,10 @@ pub(crate) fn read(input: impl Read) -> Result<(Contact, Launch), OrderError> {
         return Err(OrderError::TooLong);
     }
     let mut launch = Launch::decode(bytes.as_slice()).map_err(OrderError::Decode)?;
+    // Whoever was writing it may have died; the parts that arrived would be another sandbox than the one meant.
+    if !launch.complete {
+        return Err(OrderError::Missing("complete"));
+    }
     let token = Zeroizing::new(std::mem::take(&mut launch.token));
     let socket = absolute("gateway_socket", &launch.gateway_socket)?;
     if token.is_empty() {

@@ -32,6 +32,7 @@ impl Gateway {
             policy_version: policy.as_ref().map_or(0, |(version, _)| *version),
             spec: Some(wire::spec(&sandbox.spec, policy.as_ref().map(|(_, policy)| policy))),
             provider_environment: self.provider_environment(&sandbox.spec.providers).await?,
+            complete: true,
         };
         let launch = Zeroizing::new(launch.encode_to_vec());
         let name = sandbox.name.to_string();

@@ -27,6 +27,9 @@ pub struct Launch {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Always true, and last on the wire: a message that was cut short does not have it.
+    #[prost(bool, tag = "100")]
+    pub complete: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromSupervisor {

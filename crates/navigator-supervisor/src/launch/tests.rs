@@ -10,6 +10,7 @@ fn launch(directory: &Path) -> Launch {
         gateway_socket: "/run/gateway.sock".into(),
         directory: directory.to_str().unwrap().into(),
         spec: Some(SandboxSpec::default()),
+        complete: true,
         ..Launch::default()
     }
 }
@@ -75,6 +76,9 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
     ] {
         assert_eq!(reason(missing), "InvalidLaunch");
     }
+    // Cut short anywhere, also where a field ends.
+    let whole = good().encode_to_vec();
+    assert!((0..whole.len()).all(|length| read(&whole[..length]).is_err()));
     assert!(matches!(read(&[0xff_u8; 9][..]), Err(OrderError::Decode(_))));
     assert!(matches!(read(std::io::repeat(0)), Err(OrderError::TooLong)));
 }

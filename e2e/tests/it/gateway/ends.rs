@@ -53,6 +53,39 @@ fn a_stop_keeps_the_home_and_ends_everything_else() {
     });
 }
 
+/// One host for curl, so that there is a network in which everything else is denied.
+const ONLINE: &str = "version: 1\n\
+    filesystem_policy: { read_only: [/usr, /bin, /lib, /lib64, /etc], read_write: [/sandbox, /tmp, /dev/null] }\n\
+    network_policies: { one: { endpoints: [{ host: one.example, port: 443 }], \
+    binaries: [{ path: /usr/bin/curl }] } }\n";
+
+#[test]
+fn what_is_denied_stays_denied_while_the_gateway_is_dead() {
+    as_everyone(|case| {
+        let running = Running::start(case);
+        let policy = case.path("online.yaml");
+        std::fs::write(&policy, ONLINE).unwrap();
+        let policy = policy.to_str().unwrap();
+        // It asks when it finds the file `go`, which is there when the gateway is not.
+        let script = "setsid sh -c 'until test -e go; do sleep 0.05; done; \
+            curl -s -o answer -w %{http_connect} https://denied.example > code; mv code answered' \
+            > /dev/null 2>&1 < /dev/null &";
+        let create = ["sandbox", "create", "alone", "-p", policy, "--", "sh", "-c", script];
+        running.succeeds(&create);
+        running.kill();
+        let sandboxes = std::fs::read_dir(case.path("state/sandboxes")).unwrap();
+        let home = sandboxes.map(|entry| entry.unwrap().path().join("home")).next().unwrap();
+        std::fs::write(home.join("go"), "").unwrap();
+        eventually("it was answered", || home.join("answered").exists());
+        assert!(!running.answers(), "the gateway is dead");
+        assert_eq!(std::fs::read_to_string(home.join("answered")).unwrap(), "403");
+        running.start_again();
+        running.succeeds(&["sandbox", "exec", "alone", "--", "true"]);
+        running.succeeds(&["sandbox", "delete", "alone"]);
+        running.nothing_is_left();
+    });
+}
+
 #[test]
 fn a_sandbox_that_ends_again_and_again_is_given_up_until_somebody_starts_it() {
     as_root(|case| {

@@ -38,6 +38,7 @@ pub(super) fn launch(case: &Case) -> Launch {
         gateway_socket: socket(case).to_str().unwrap().into(),
         directory: directory.to_str().unwrap().into(),
         spec: Some(SandboxSpec::default()),
+        complete: true,
         ..Launch::default()
     }
 }
