@@ -132,8 +132,12 @@ def test_a_shell_in_a_terminal_controls_its_jobs(talk, marker):
     shell.type(b"\x1a")
     shell.until(b"Stopped")
     shell.until(b"now> ")
-    shell.type(b"kill -9 %1; wait %1; exit 5\n")
+    # A shell warns of jobs that are halted before it leaves them.
+    shell.type(b"exit 5\n")
+    shell.until(b"stopped jobs")
+    shell.type(b"exit 5\n")
     assert shell.rest().code == 5
+    eventually("its jobs are gone", lambda: not processes_with(f"sleep {marker}"))
 
 
 @pytest.mark.parametrize("terminal", [None, TERMINAL])

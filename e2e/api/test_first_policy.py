@@ -1,9 +1,11 @@
 """The policy of a sandbox that was made without one comes from its root filesystem."""
 import itertools
+from pathlib import Path
 
 import grpc
 import pytest
 
+import policies
 import root_filesystem
 from client import refused
 from waiting import eventually
@@ -53,8 +55,6 @@ def test_the_policy_of_the_image_becomes_version_1(owner, image):
 
 
 def test_a_policy_that_is_asked_for_wins_over_the_image(owner, image):
-    import policies
-
     sandbox = owner.create(template=image(BAKED), policy=policies.online("asked.example"))
     assert list(owner.revision(sandbox.name).revision.policy.network_policies) == ["asked_example"]
 
@@ -104,8 +104,6 @@ def failed(owner, name):
 def test_an_image_cannot_point_to_a_policy_outside_of_it(owner, image, gateway):
     (outside := gateway.base / "outside.yaml").write_text(BAKED)
     template = image()
-    from pathlib import Path
-
     (Path(template.image) / "etc/navigator/policy.yaml").symlink_to(outside)
     policy = owner.revision(owner.create(template=template).name).revision.policy
     assert not policy.network_policies

@@ -1,4 +1,7 @@
 """What a sandbox's own credential is good for: its own sandbox, and nothing else."""
+import os
+import signal
+
 import grpc
 import pytest
 
@@ -125,9 +128,6 @@ def test_a_credential_ends_when_the_sandbox_stops_and_another_start_has_another(
 
 
 def test_a_credential_ends_when_the_supervisor_is_started_again(gateway, client):
-    import os
-    import signal
-
     sandbox = client.create()
     first = gateway.token(sandbox.id)
     os.kill(gateway.supervisor(sandbox.id), signal.SIGKILL)

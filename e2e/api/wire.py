@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 
 import grpc_tools
+from google.protobuf.message_factory import GetMessageClass
 from grpc_tools import protoc
 
 PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
@@ -67,8 +68,6 @@ SANDBOX_SIDE = {
 
 def methods():
     """Every call of every service."""
-    from google.protobuf.message_factory import GetMessageClass
-
     for module in (api, inference, session):
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
