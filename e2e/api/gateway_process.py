@@ -1,4 +1,5 @@
 """A gateway as a child process with directories of its own, and the proof that nothing is left of it."""
+import contextlib
 import os
 import pathlib
 import pwd
@@ -58,7 +59,11 @@ class Gateway:
         # Names of sandboxes that several tests share.
         self.kept = set()
         self._process = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._remove()
+            raise
 
     @property
     def socket(self):
@@ -100,16 +105,16 @@ class Gateway:
     def end(self):
         """Removes every sandbox, ends the gateway, and makes sure that nothing is left."""
         try:
-            if self._process.poll() is None:
-                with self.owner() as client:
-                    client.clean()
+            if self._process.poll() is not None:
+                self.start()
+            with self.owner() as client:
+                client.clean()
             self.stop()
             eventually("nothing is left", lambda: not self.left())
         except AssertionError as error:
             raise AssertionError(f"{error}\nleft: {self.left()}\n{self.words()}") from error
         finally:
-            self._kill_what_is_left()
-            shutil.rmtree(self.base)
+            self._remove()
 
     def left(self):
         """What still belongs to this gateway."""
@@ -228,9 +233,11 @@ class Gateway:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
         return path
 
-    def _kill_what_is_left(self):
-        if self._process.poll() is None:
+    def _remove(self):
+        if self._process and self._process.poll() is None:
             self.kill()
-        for entry in self.left():
-            if entry.startswith("process "):
-                os.kill(int(entry.split()[1].rstrip(":")), signal.SIGKILL)
+        for pid in {int(entry.split()[1].rstrip(":")) for entry in self.left() if entry.startswith("process ")}:
+            # One takes others along.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.base)
