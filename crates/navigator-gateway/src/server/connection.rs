@@ -33,8 +33,8 @@ use crate::session::Sessions;
 
 /// Connections at once: one for each of a thousand supervisors, and as many clients again.
 const CONNECTIONS: usize = 4096;
-/// Calls at once over one connection.
-const STREAMS: u32 = 512;
+/// Calls at once over one connection: a client may watch every sandbox that there may be.
+const STREAMS: u32 = 2048;
 /// Bytes of one call that may be on their way. A connection has room for all its calls, so that streams whose readers are
 /// slow never hold up the others.
 const STREAM_WINDOW: u32 = 128 * 1024;
