@@ -5,6 +5,7 @@ mod access;
 pub mod activation;
 mod api;
 pub mod certificates;
+mod clock;
 mod execs;
 mod failure;
 mod gateway;

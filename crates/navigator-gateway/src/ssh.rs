@@ -6,8 +6,9 @@ use navigator_proto::v1 as api;
 use uuid::Uuid;
 
 use crate::access::{new_token, token_hash};
+use crate::clock::steady;
 use crate::failure::Failure;
-use crate::gateway::{Gateway, now};
+use crate::gateway::Gateway;
 use crate::records::{Phase, SshSession};
 
 /// How long such a right is good.
@@ -27,7 +28,7 @@ impl Gateway {
             return Err(Failure::Precondition(format!("the sandbox is {phase}, not ready")));
         }
         let (token, token_hash) = new_token();
-        let created_at = now();
+        let created_at = steady();
         let life = i64::try_from(LIFE.as_millis()).unwrap_or(i64::MAX);
         self.store.forget_expired_ssh_sessions(created_at).await?;
         let session = SshSession {
