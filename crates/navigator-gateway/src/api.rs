@@ -91,8 +91,7 @@ impl Navigator for NavigatorApi {
         let proto::CreateSandboxRequest { spec, name } = request.into_inner();
         let message = spec.unwrap_or_default();
         let policy = policy(message.policy.as_ref())?;
-        let spec = spec::read(message)?;
-        self.0.check_places(owner, &spec)?;
+        let spec = self.0.resolve_places(owner, spec::read(message)?)?;
         let sandbox = self.0.create(&name, spec, policy).await?;
         self.0.answer(&sandbox).await
     }

@@ -70,14 +70,14 @@ impl Gateway {
     }
 
     /// Refuses places of this machine to clients that are elsewhere, and the gateway's own places to everybody.
-    pub(crate) fn check_places(&self, owner: bool, spec: &Spec) -> Result<(), Failure> {
+    pub(crate) fn resolve_places(&self, owner: bool, spec: Spec) -> Result<Spec, Failure> {
         let names_places = !spec.mounts.is_empty() || !spec.template.image.is_empty();
         if names_places && !owner {
             return Err(Failure::Denied(
                 "directories of the gateway's machine are for its own user only",
             ));
         }
-        spec::check_places(spec, &self.own_places)
+        spec::resolve_places(spec, &self.own_places)
     }
 
     /// Saves a changed record and shows it to who watches.

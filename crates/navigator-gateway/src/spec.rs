@@ -115,25 +115,36 @@ fn mount(message: &data::Mount) -> Result<Mount, Failure> {
     })
 }
 
-/// Refuses parts of this machine that hold what is the gateway's own.
-pub(crate) fn check_places(spec: &Spec, own: &[PathBuf]) -> Result<(), Failure> {
+/// Resolves the parts of this machine that a sandbox asks for, and refuses those that hold what is the gateway's own.
+/// What is kept has no links: a sandbox that may write where one leads through could turn it before the next start.
+pub(crate) fn resolve_places(mut spec: Spec, own: &[PathBuf]) -> Result<Spec, Failure> {
     let image = Path::new(&spec.template.image);
-    let image = image.is_absolute().then_some(image);
-    if image.is_some_and(|image| !image.is_dir()) {
-        return Err(invalid("image is not a directory of this machine"));
-    }
-    for place in spec.mounts.iter().map(|mount| mount.source.as_path()).chain(image) {
-        let real = place
-            .canonicalize()
-            .map_err(|error| Failure::Invalid(format!("{}: {error}", place.display())))?;
-        if own.iter().any(|own| own.starts_with(&real) || real.starts_with(own)) {
-            return Err(invalid(format!(
-                "{}: it holds the gateway's own files; name a directory beside them",
-                place.display()
-            )));
+    if image.is_absolute() {
+        if !image.is_dir() {
+            return Err(invalid("image is not a directory of this machine"));
         }
+        let real = real_place(image, own)?;
+        spec.template.image = real.into_os_string().into_string().map_err(|real| {
+            invalid(format!("{}: the image's path is no text", Path::new(&real).display()))
+        })?;
     }
-    Ok(())
+    for mount in &mut spec.mounts {
+        mount.source = real_place(&mount.source, own)?;
+    }
+    Ok(spec)
+}
+
+fn real_place(place: &Path, own: &[PathBuf]) -> Result<PathBuf, Failure> {
+    let real = place
+        .canonicalize()
+        .map_err(|error| Failure::Invalid(format!("{}: {error}", place.display())))?;
+    if own.iter().any(|own| own.starts_with(&real) || real.starts_with(own)) {
+        return Err(invalid(format!(
+            "{}: it holds the gateway's own files; name a directory beside them",
+            place.display()
+        )));
+    }
+    Ok(real)
 }
 
 /// Refuses names that are no environment names, and what is too much.
@@ -245,7 +256,7 @@ mod tests {
         let check = |path: &str| {
             let source = base.join(path);
             let mount = Mount { source, destination: "/x".into(), read_only: true };
-            check_places(&Spec { mounts: vec![mount], ..Spec::default() }, &own)
+            resolve_places(Spec { mounts: vec![mount], ..Spec::default() }, &own)
         };
         for path in ["", "state", "state/inside", "link", "missing"] {
             assert!(check(path).is_err(), "{path}");
@@ -255,6 +266,21 @@ mod tests {
         }
         let image = base.join("state/inside").to_string_lossy().into_owned();
         let template = Template { image, ..Template::default() };
-        assert!(check_places(&Spec { template, ..Spec::default() }, &own).is_err());
+        assert!(resolve_places(Spec { template, ..Spec::default() }, &own).is_err());
+    }
+
+    #[test]
+    fn what_is_kept_of_a_mount_leads_through_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(base.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", base.join("link")).unwrap();
+        let mount = Mount { source: base.join("link"), destination: "/x".into(), read_only: true };
+        let image = base.join("link").to_string_lossy().into_owned();
+        let template = Template { image, ..Template::default() };
+        let spec = Spec { mounts: vec![mount], template, ..Spec::default() };
+        let kept = resolve_places(spec, &[]).unwrap();
+        assert_eq!(kept.mounts[0].source, base.join("real"));
+        assert_eq!(Path::new(&kept.template.image), base.join("real"));
     }
 }

@@ -81,7 +81,7 @@ struct Translation {
 }
 
 fn translated(path: &Path, translation: &Translation) -> Result<OwnedFd, BindError> {
-    let mount = mounts::clone_path(path).map_err(|error: MountError| BindError::Mount {
+    let mount = mounts::clone_real(path).map_err(|error: MountError| BindError::Mount {
         path: path.to_owned(),
         source: Box::new(error),
     })?;

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags,
 };
@@ -135,7 +136,7 @@ fn open_binds(
     for (bind, mount) in spec.mounts().into_iter().zip(detached) {
         let mount = match mount {
             Some(mount) => mount,
-            None => clone_path(&bind.source)?,
+            None => clone_real(&bind.source)?,
         };
         restrict(mount.as_fd(), bind.access, &bind.source)?;
         sources.push(Source { destination: bind.destination, mount });
@@ -151,6 +152,15 @@ pub(crate) fn clone_path(path: &Path) -> Result<OwnedFd, MountError> {
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(rustix::fs::CWD, path, flags).map_err(at("open", path))
+}
+
+/// The same for a path that somebody else may change the way of: it must lead through no link, since only without them
+/// does it lead where it was looked up before.
+pub(crate) fn clone_real(path: &Path) -> Result<OwnedFd, MountError> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let opened = rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve);
+    opened.and_then(|opened| clone_fd(&opened)).map_err(at("open", path))
 }
 
 /// The same for a directory or file that is open.
@@ -185,6 +195,13 @@ fn seal(tree: Tree, writable: &[PathBuf]) -> Result<(), MountError> {
     rustix::process::chdir("/").map_err(at("enter", root))
 }
 
+fn leads_through_link(path: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened =
+        rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    matches!(opened, Err(rustix::io::Errno::LOOP))
+}
+
 /// The Landlock rules that say the same as the mounts, for a second, independent layer.
 fn rules(spec: &SandboxSpec, view: &View, writable: &[PathBuf]) -> Vec<(PathBuf, Access)> {
     let mut rules = vec![];
@@ -193,7 +210,9 @@ fn rules(spec: &SandboxSpec, view: &View, writable: &[PathBuf]) -> Vec<(PathBuf,
         rules.push((path.clone(), Access::ReadOnly));
     }
     let asked = |path: &&PathBuf| !skipped(path);
-    for path in spec.read_write.iter().filter(asked) {
+    // A home that outlives the sandbox may hold links where it had directories; a rule would follow them.
+    let real = |path: &&PathBuf| !(path.starts_with(&spec.user.home) && leads_through_link(path));
+    for path in spec.read_write.iter().filter(asked).filter(real) {
         rules.push((path.clone(), Access::ReadWrite));
     }
     for bind in &spec.binds {

@@ -50,6 +50,12 @@ pub enum OrderError {
         /// What it says.
         path: String,
     },
+    /// A directory that leads elsewhere than it did when somebody allowed it.
+    #[error("failed to mount {path}: it is, or leads through, a link that was not there before")]
+    Moved {
+        /// Path on the host.
+        path: PathBuf,
+    },
     /// An environment that no program can have.
     #[error(
         "failed to start: {0:?} is no name of an environment variable, or its value holds a NUL"
@@ -90,6 +96,7 @@ impl OrderError {
             | Self::Decode(_)
             | Self::Missing(_)
             | Self::Relative { .. }
+            | Self::Moved { .. }
             | Self::Environment(_)
             | Self::LogLevel(_) => "InvalidLaunch",
         }
@@ -143,7 +150,7 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
     }
     let root = match template.image.as_str() {
         "" => RootView::Host,
-        image => RootView::Directory(absolute("spec.template.image", image)?),
+        image => RootView::Directory(unmoved(absolute("spec.template.image", image)?)?),
     };
     let level = level(&spec.log_level)?;
     let bounds = resources::read(template.resources.as_ref())?;
@@ -218,12 +225,21 @@ fn level(name: &str) -> Result<Level, OrderError> {
 fn mounts(spec: &SandboxSpec) -> Result<Vec<Bind>, OrderError> {
     let bind = |mount: &Mount| {
         Ok(Bind {
-            source: absolute("spec.mounts.source", &mount.source)?,
+            source: unmoved(absolute("spec.mounts.source", &mount.source)?)?,
             destination: absolute("spec.mounts.destination", &mount.destination)?,
             access: if mount.read_only { Access::ReadOnly } else { Access::ReadWrite },
         })
     };
     spec.mounts.iter().map(bind).collect()
+}
+
+/// A path as the gateway resolved it when the sandbox was made. What the sandbox may write may hold links of its own by
+/// now. One that does not exist is told of later.
+fn unmoved(path: PathBuf) -> Result<PathBuf, OrderError> {
+    match path.canonicalize() {
+        Ok(real) if real != path => Err(OrderError::Moved { path }),
+        Ok(_) | Err(_) => Ok(path),
+    }
 }
 
 /// Where processes start: in the first directory that was mounted, else at home.

@@ -34,7 +34,10 @@ pub(super) fn prepare(
     policy: &Policy,
     mounts: &[Bind],
 ) -> Result<PathBuf, HomeError> {
-    let home = directory.join("home");
+    let real = directory
+        .canonicalize()
+        .map_err(|source| HomeError { path: directory.to_owned(), source })?;
+    let home = real.join("home");
     let failed = |path: &Path| {
         let path = path.to_owned();
         |source: Errno| HomeError { path, source: source.into() }

@@ -105,3 +105,23 @@ fn processes_start_in_the_first_mounted_directory() {
     let order = judge(launch).unwrap();
     assert_eq!(order.request.workdir, Some("/sandbox/project".into()));
 }
+
+#[test]
+fn a_directory_that_has_become_a_link_is_not_mounted() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    std::fs::create_dir(base.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", base.join("link")).unwrap();
+    std::fs::create_dir(base.join("elsewhere/below")).unwrap();
+    for source in ["link", "link/below"] {
+        let source = base.join(source).to_str().unwrap().to_owned();
+        let mut launch = launch(&base);
+        let mount =
+            Mount { source: source.clone(), destination: "/sandbox/x".into(), ..Mount::default() };
+        launch.spec.as_mut().unwrap().mounts = vec![mount];
+        assert!(matches!(judge(launch.clone()), Err(OrderError::Moved { .. })));
+        let template = SandboxTemplate { image: source, ..SandboxTemplate::default() };
+        launch.spec = Some(SandboxSpec { template: Some(template), ..SandboxSpec::default() });
+        assert!(matches!(judge(launch), Err(OrderError::Moved { .. })));
+    }
+}
