@@ -22,7 +22,7 @@ for path in ["/sandbox/x", "/tmp/x", "/dev/shm/x", "/dev/null"]:
 memory = attempt(lambda: open("/proc/self/mem", "r+b", buffering=0).close())
 results["rename across"] = attempt(lambda: (os.mkdir("/sandbox/d"), os.rename("/sandbox/x", "/sandbox/d/x")))
 results["mknod"] = attempt(lambda: os.mknod("/sandbox/dev", 0o600 | 0o060000, os.makedev(8, 0)))
-results["chmod setuid gain"] = attempt(lambda: os.chmod("/sandbox/d/x", 0o4755))
+results["chmod setuid"] = attempt(lambda: os.chmod("/sandbox/d/x", 0o4755))
 results["link from read only"] = attempt(lambda: os.link("/etc/passwd", "/sandbox/l"))
 
 open_fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))

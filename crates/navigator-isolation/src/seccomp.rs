@@ -88,9 +88,31 @@ const REFUSED_HERE: &[libc::c_long] = &[];
 const SYS_QUOTACTL_FD: libc::c_long = 443;
 const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
 
-/// Calls that fail with `ENOSYS`: clone3's flags are behind a pointer that a filter cannot follow, and C
-/// libraries fall back to clone(2), whose flags it can see.
-const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3];
+/// Calls that fail with `ENOSYS`: the flags of clone3 and the mode of openat2 are behind a pointer that a filter cannot
+/// follow, and libraries fall back to clone(2) and openat(2), where it can see them.
+const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
+
+/// fchmodat2(2), which libc does not name everywhere; equal on every architecture.
+const SYS_FCHMODAT2: libc::c_long = 452;
+/// Calls that set the mode of a file, and which argument that is.
+const MODES: &[(libc::c_long, u8)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (SYS_FCHMODAT2, 2),
+    (libc::SYS_mknodat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+];
+/// Calls that may make a file: which arguments are the flags and the mode.
+const OPENS: &[(libc::c_long, u8, u8)] = &[
+    (libc::SYS_openat, 2, 3),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1, 2),
+];
 
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -155,7 +177,35 @@ fn refusals(network: &Network) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_ioctl, requests);
     rules.insert(libc::SYS_personality, vec![fixed_addresses()?]);
     rules.insert(libc::SYS_socket, socket_rules(network)?);
+    rules.insert(libc::SYS_fcntl, vec![lease()?]);
+    for (call, mode) in MODES {
+        rules.insert(*call, vec![rule(vec![set_user_id(*mode)?])?]);
+    }
+    for (call, flags, mode) in OPENS {
+        // Without one of these the mode is not looked at and may be anything; O_TMPFILE is a bit of its own and
+        // O_DIRECTORY.
+        let makes = [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY].map(|bit| bit as u64);
+        let rules_of_call = makes.map(|bit| {
+            let makes = SeccompCmpOp::MaskedEq(bit);
+            rule(vec![condition(*flags, SeccompCmpArgLen::Dword, makes, bit)?, set_user_id(*mode)?])
+        });
+        rules.insert(*call, rules_of_call.into_iter().collect::<Result<_, _>>()?);
+    }
     Ok(rules)
+}
+
+/// A file that is set-user-id gains nothing here, where mounts ignore that; on the host, where the mounted directory
+/// and its owner are the same, it is its owner's rights for everybody who runs it.
+fn set_user_id(mode: u8) -> Result<SeccompCondition, BackendError> {
+    const SET_USER_ID: u64 = libc::S_ISUID as u64;
+    let asks = SeccompCmpOp::MaskedEq(SET_USER_ID);
+    condition(mode, SeccompCmpArgLen::Dword, asks, SET_USER_ID)
+}
+
+/// Whoever opens or runs a leased file waits for its holder, and init waits for the program that it starts.
+fn lease() -> Result<SeccompRule, BackendError> {
+    const F_SETLEASE: u64 = libc::F_SETLEASE as u64;
+    rule(vec![condition(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, F_SETLEASE)?])
 }
 
 /// One rule per namespace flag: a filter can test for a bit only by comparing under a mask.
