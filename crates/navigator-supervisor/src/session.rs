@@ -57,6 +57,14 @@ pub(crate) enum SessionError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Somebody else listens, who would get the credential and could start what they like.
+    #[error("failed to trust the gateway at {socket}: it is run by user {uid}")]
+    Stranger {
+        /// Where the gateway should be.
+        socket: PathBuf,
+        /// Who listens.
+        uid: u32,
+    },
     /// What answers speaks no HTTP/2.
     #[error("failed to talk to the gateway")]
     Handshake(#[source] hyper::Error),

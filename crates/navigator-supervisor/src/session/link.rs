@@ -40,6 +40,11 @@ pub(super) async fn dial(
 ) -> Result<Client, SessionError> {
     let failed = |source| SessionError::Connect { socket: socket.to_owned(), source };
     let stream = UnixStream::connect(socket).await.map_err(failed)?;
+    // Asked of the connection itself: the place of a gateway that is away may be anybody's to listen on.
+    let uid = stream.peer_cred().map_err(failed)?.uid();
+    if !trusted(uid, rustix::process::geteuid().as_raw()) {
+        return Err(SessionError::Stranger { socket: socket.to_owned(), uid });
+    }
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .initial_stream_window_size(STREAM_WINDOW)
@@ -61,6 +66,11 @@ pub(super) async fn dial(
     Ok(Client::with_origin(link, Uri::from_static("http://gateway")))
 }
 
+/// Only this user and root may be the gateway of this user's sandboxes.
+fn trusted(listener: u32, own: u32) -> bool {
+    listener == own || listener == 0
+}
+
 impl tower::Service<Request<Body>> for Link {
     type Response = Response<Incoming>;
     type Error = hyper::Error;
@@ -73,5 +83,16 @@ impl tower::Service<Request<Body>> for Link {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
         Box::pin(self.sender.send_request(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_user_and_root_are_trusted() {
+        assert!(trusted(1000, 1000) && trusted(0, 1000) && trusted(0, 0));
+        assert!(!trusted(1001, 1000) && !trusted(1000, 0));
     }
 }
