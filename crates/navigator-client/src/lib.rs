@@ -13,6 +13,7 @@ mod signals;
 mod stop;
 mod tls;
 
+pub use atomic::read as read_own;
 pub use connect::{Api, ConnectError, connect};
 pub use exec::{Exec, ExecError, Terminal, exec};
 pub use gateways::{Credentials, Gateway, Gateways, GatewaysError, Reach, check_name};

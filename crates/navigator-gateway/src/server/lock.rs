@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+
+/// The right of everybody to write.
+const EVERYBODY: u32 = 0o002;
 
 /// A state directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,15 @@ pub enum LockError {
         directory: PathBuf,
         /// What the other one says its process id is.
         pid: String,
+    },
+    /// Others could change what is kept in it, and what runs.
+    #[error(
+        "failed to use {} as state directory: it belongs to somebody else, or everybody may write in it",
+        directory.display()
+    )]
+    Exposed {
+        /// The directory.
+        directory: PathBuf,
     },
     /// The system refused.
     #[error("failed to use {} as state directory", directory.display())]
@@ -42,6 +54,11 @@ impl StateLock {
     pub fn take(directory: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::System { directory: directory.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        let found = std::fs::metadata(directory).map_err(failed)?;
+        let own = rustix::process::geteuid().as_raw();
+        if found.uid() != own || found.mode() & EVERYBODY != 0 {
+            return Err(LockError::Exposed { directory: directory.to_owned() });
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(directory.join("gateway.lock")).map_err(failed)?;
@@ -63,6 +80,15 @@ impl StateLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_that_everybody_may_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        std::fs::set_permissions(dir.path(), mode).unwrap();
+        assert!(matches!(StateLock::take(dir.path()), Err(LockError::Exposed { .. })));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_second_gateway_is_refused_and_told_by_whom() {

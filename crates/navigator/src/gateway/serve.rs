@@ -13,7 +13,7 @@ use navigator_gateway::settings::{Defaults, Settings, SettingsError};
 use navigator_gateway::store::{SealingKey, SealingKeyError, Store, StoreError};
 use navigator_gateway::telemetry::{self, TelemetryError};
 use navigator_gateway::{LockError, Parts, Remote, ServeError, StateLock};
-use rustix::process::Resource;
+use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +141,7 @@ fn settings(places: &Places, args: &ServeArgs) -> Result<Settings, ServeFailure>
     let flags: BTreeMap<_, _> =
         given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
     let path = args.config.clone().unwrap_or_else(|| places.config.join("gateway.toml"));
-    let text = match std::fs::read_to_string(&path) {
+    let text = match navigator_client::read_own(&path) {
         Ok(text) => Some(text),
         // The usual file need not be there; one that was named must.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.config.is_none() => None,
@@ -181,7 +181,7 @@ pub fn run(places: &Places, args: &ServeArgs) -> Result<u8, SandboxError> {
     // Before there is any other thread.
     let handed = activation::handed().map_err(ServeFailure::from)?;
     let settings = settings(places, args)?;
-    raise_open_files();
+    set_limits();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -257,11 +257,15 @@ fn end_on_signals(ending: &CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Each sandbox takes a connection and a process descriptor.
-fn raise_open_files() {
-    let mut limit = rustix::process::getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "failed to raise the number of open files");
+/// Each sandbox takes a connection and a process descriptor. What is in memory, here and in supervisors, which inherit
+/// this, must never be written to a file when a process crashes.
+fn set_limits() {
+    let mut files = rustix::process::getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    for (resource, limit) in [(Resource::Nofile, files), (Resource::Core, none)] {
+        if let Err(error) = rustix::process::setrlimit(resource, limit) {
+            tracing::warn!(?resource, %error, "failed to set a limit of this process");
+        }
     }
 }
