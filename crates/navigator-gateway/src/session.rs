@@ -22,6 +22,13 @@ use crate::live::{Attached, Live};
 use crate::records::{Desired, Layer, Phase, RevisionStatus, Sandbox, Severity};
 use crate::{reconcile, wire};
 
+/// Most layers that a supervisor reports: it has five.
+const LAYERS: usize = 32;
+/// Most paths that it passed over: as many as a policy may list.
+const SKIPPED: usize = 1024;
+/// Longest text of such a report, in bytes: a path (PATH_MAX).
+const REPORT_BYTES: usize = 4096;
+
 /// Serves supervisors.
 pub(crate) struct Sessions(pub(crate) Arc<Gateway>);
 
@@ -118,12 +125,20 @@ impl Gateway {
                 take_running(&mut sandbox, running);
                 let version = match hello.discovered_policy {
                     Some(policy) => self.discovered(live, &mut sandbox, &policy).await?,
-                    None => hello.policy_version,
+                    None => self.known_version(live, hello.policy_version).await?,
                 };
                 self.hello_running(live, sandbox, version).await
             }
             Some(State::Failure(failure)) => self.hello_failed(live, sandbox, failure).await,
             None => Err(Failure::Invalid("a hello must say how the sandbox is".into())),
+        }
+    }
+
+    /// The version that a supervisor says is in force; one that never was is none.
+    async fn known_version(&self, live: &Live, version: u32) -> Result<u32, Failure> {
+        match self.store.revision(live.id, version).await? {
+            Some(_) => Ok(version),
+            None => Err(Failure::Invalid(format!("there is no policy version {version}"))),
         }
     }
 
@@ -262,16 +277,25 @@ impl Gateway {
 }
 
 fn take_running(sandbox: &mut Sandbox, running: proto::Running) {
-    let some = |text: String| if text.is_empty() { None } else { Some(text) };
+    let cut = |mut text: String| {
+        text.truncate(text.floor_char_boundary(REPORT_BYTES));
+        text
+    };
+    let some = |text: String| if text.is_empty() { None } else { Some(cut(text)) };
     sandbox.layers = running
         .layers
         .into_iter()
+        .take(LAYERS)
         .map(|layer| Layer {
-            name: layer.name,
+            name: cut(layer.name),
             degraded: some(layer.degraded),
-            detail: layer.detail,
+            detail: cut(layer.detail),
         })
         .collect();
-    sandbox.skipped =
-        running.skipped_paths.into_iter().map(|skipped| (skipped.path, skipped.reason)).collect();
+    sandbox.skipped = running
+        .skipped_paths
+        .into_iter()
+        .take(SKIPPED)
+        .map(|skipped| (cut(skipped.path), cut(skipped.reason)))
+        .collect();
 }

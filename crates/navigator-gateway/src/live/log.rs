@@ -22,6 +22,10 @@ const TAIL_BYTES: u64 = 1024 * 1024;
 const TEXT_BYTES: usize = 16 * 1024;
 /// Most fields of a line.
 const FIELDS: usize = 64;
+/// Most bytes of all its fields, names and values.
+const FIELD_BYTES: usize = 64 * 1024;
+/// Most bytes of the lines in memory; usual ones have a tenth of it. The newest is kept however long it is.
+const MEMORY_BYTES: usize = 4 * 1024 * 1024;
 
 /// How bad it is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,11 +95,19 @@ impl Line {
     pub(crate) fn bounded(mut self) -> Self {
         cut(&mut self.target);
         cut(&mut self.message);
-        while self.fields.len() > FIELDS {
+        self.fields.values_mut().for_each(cut);
+        while self.fields.len() > FIELDS || self.field_bytes() > FIELD_BYTES {
             self.fields.pop_last();
         }
-        self.fields.values_mut().for_each(cut);
         self
+    }
+
+    fn field_bytes(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.target.len() + self.message.len() + self.field_bytes()
     }
 }
 
@@ -129,9 +141,25 @@ pub(crate) struct Log {
     kept: Mutex<Option<Kept>>,
 }
 
+#[derive(Default)]
 struct Kept {
     lines: VecDeque<Arc<Line>>,
+    bytes: usize,
     unwritten: u64,
+}
+
+impl Kept {
+    /// Adds lines; the oldest make room for them.
+    fn extend(&mut self, lines: impl IntoIterator<Item = Arc<Line>>) {
+        for line in lines {
+            self.bytes += line.bytes();
+            self.lines.push_back(line);
+        }
+        while self.lines.len() > LINES || (self.bytes > MEMORY_BYTES && self.lines.len() > 1) {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= oldest.bytes();
+        }
+    }
 }
 
 impl Log {
@@ -156,9 +184,7 @@ impl Log {
                 kept.unwritten += lines.len() as u64;
             }
         }
-        kept.lines.extend(lines);
-        let surplus = kept.lines.len().saturating_sub(LINES);
-        kept.lines.drain(..surplus);
+        kept.extend(lines);
     }
 
     /// The newest lines that are wanted, oldest first, at most `most` of them, and how many lines there are in memory.
@@ -181,7 +207,9 @@ impl Log {
                 VecDeque::new()
             }
         };
-        Kept { lines, unwritten: 0 }
+        let mut kept = Kept::default();
+        kept.extend(lines);
+        kept
     }
 }
 
@@ -290,7 +318,25 @@ mod tests {
         long.message = "ä".repeat(TEXT_BYTES);
         long.fields = (0..100).map(|n| (format!("{n:03}"), "x".repeat(TEXT_BYTES + 1))).collect();
         let bounded = long.bounded();
-        assert!(bounded.message.len() <= TEXT_BYTES + 3 && bounded.fields.len() == FIELDS);
+        assert!(bounded.message.len() <= TEXT_BYTES + 3 && !bounded.fields.is_empty());
         assert!(bounded.fields.values().all(|value| value.len() <= TEXT_BYTES + 3));
+        assert!(bounded.field_bytes() <= FIELD_BYTES);
+        let mut named = Arc::unwrap_or_clone(line(1, Level::Info, Source::Sandbox));
+        named.fields = [("x".repeat(FIELD_BYTES + 1), String::new())].into();
+        assert!(named.bounded().fields.is_empty());
+    }
+
+    #[tokio::test]
+    async fn long_lines_cannot_fill_the_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::new(dir.path().join("log.jsonl"));
+        let mut long = Arc::unwrap_or_clone(line(1, Level::Info, Source::Sandbox));
+        long.message = "x".repeat(TEXT_BYTES);
+        let long = Arc::new(long);
+        for _ in 0..LINES {
+            log.append(vec![Arc::clone(&long)]).await;
+        }
+        let (lines, total) = log.newest(&Wanted::default(), usize::MAX).await;
+        assert!(lines.len() == total && total <= MEMORY_BYTES / TEXT_BYTES && total > 1);
     }
 }

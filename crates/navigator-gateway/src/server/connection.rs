@@ -1,5 +1,6 @@
 //! Connections: who is at the other end, and the calls that come over them.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use navigator_proto::v1::navigator_server::NavigatorServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +106,7 @@ impl Serving {
 
     /// Takes connections of users with a certificate over TLS until the gateway ends.
     pub(crate) async fn remote(&self, remote: Remote, ending: &CancellationToken) {
-        let mut handshakes = JoinSet::new();
+        let (mut handshakes, mut waiting) = (JoinSet::new(), VecDeque::new());
         loop {
             tokio::select! {
                 () = ending.cancelled() => return,
@@ -114,10 +115,12 @@ impl Serving {
                         self.connection(stream, peer);
                     }
                 }
-                accepted = remote.listener.accept(), if handshakes.len() < HANDSHAKES => {
+                accepted = remote.listener.accept() => {
                     match accepted {
                         Ok((stream, from)) => {
-                            handshakes.spawn(handshake(remote.acceptor.clone(), stream, from));
+                            let shaking = handshake(remote.acceptor.clone(), stream, from);
+                            waiting.push_back(handshakes.spawn(shaking));
+                            make_room(&mut waiting);
                         }
                         Err(error) => {
                             tracing::warn!(%error, "failed to accept a connection");
@@ -170,6 +173,16 @@ impl Serving {
     /// Waits until every connection has come to its end.
     pub(crate) async fn over(self) {
         self.graceful.shutdown().await;
+    }
+}
+
+/// Ends the oldest handshake when there are too many: strangers who say nothing must not keep out those who do.
+fn make_room(waiting: &mut VecDeque<AbortHandle>) {
+    waiting.retain(|handshake| !handshake.is_finished());
+    if waiting.len() > HANDSHAKES
+        && let Some(oldest) = waiting.pop_front()
+    {
+        oldest.abort();
     }
 }
 
