@@ -115,7 +115,7 @@ fn set_up(
     let mut skipped = grants.skipped;
     let (domain, landlock) =
         Domain::new(&grants.rules, &spec.network, spec.landlock, &mut skipped).map_err(say)?;
-    let filters = Filters::new(&spec.network).map_err(say)?;
+    let filters = Filters::new(&spec.network, ids).map_err(say)?;
     let signals = sys::child_signals().map_err(step("watch for ended processes"))?;
     let enforced = domain.for_process().map_err(step("copy the Landlock rules"))?.is_some();
     let places = open_places().map_err(step("open its own /proc and /"))?;

@@ -11,6 +11,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 
+use crate::ids::IdMap;
 use crate::spec::Network;
 
 /// Calls that fail with `EPERM` whatever their arguments.
@@ -135,12 +136,12 @@ pub(crate) struct FilterError(#[from] BackendError);
 pub(crate) struct Filters(Vec<BpfProgram>);
 
 impl Filters {
-    /// Makes the filters for a sandbox with or without IP sockets.
-    pub(crate) fn new(network: &Network) -> Result<Self, FilterError> {
+    /// Makes the filters for a sandbox with or without IP sockets, and with these ids.
+    pub(crate) fn new(network: &Network, ids: IdMap) -> Result<Self, FilterError> {
         let refused = SeccompAction::Errno(libc::EPERM as u32);
         let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
         let mut programs = vec![
-            program(refusals(network)?, refused)?,
+            program(refusals(network, ids)?, refused)?,
             program(UNKNOWN.iter().map(|call| (*call, vec![])).collect(), unknown)?,
         ];
         if let Some(guard) = foreign_numbers() {
@@ -165,7 +166,7 @@ fn program(rules: Rules, action: SeccompAction) -> Result<BpfProgram, BackendErr
     SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into()
 }
 
-fn refusals(network: &Network) -> Result<Rules, BackendError> {
+fn refusals(network: &Network, ids: IdMap) -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED.iter().chain(REFUSED_HERE).map(|call| (*call, vec![])).collect();
     rules.insert(libc::SYS_clone, clone_rules()?);
     let requests = TERMINAL_REQUESTS
@@ -179,27 +180,39 @@ fn refusals(network: &Network) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_socket, socket_rules(network)?);
     rules.insert(libc::SYS_fcntl, vec![lease()?]);
     for (call, mode) in MODES {
-        rules.insert(*call, vec![rule(vec![set_user_id(*mode)?])?]);
+        let asks = set_ids(*mode, ids)?.into_iter().map(|asks| rule(vec![asks]));
+        rules.insert(*call, asks.collect::<Result<_, _>>()?);
     }
     for (call, flags, mode) in OPENS {
         // Without one of these the mode is not looked at and may be anything; O_TMPFILE is a bit of its own and
         // O_DIRECTORY.
-        let makes = [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY].map(|bit| bit as u64);
-        let rules_of_call = makes.map(|bit| {
-            let makes = SeccompCmpOp::MaskedEq(bit);
-            rule(vec![condition(*flags, SeccompCmpArgLen::Dword, makes, bit)?, set_user_id(*mode)?])
-        });
-        rules.insert(*call, rules_of_call.into_iter().collect::<Result<_, _>>()?);
+        let mut rules_of_call = vec![];
+        for bit in [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY].map(|bit| bit as u64) {
+            for asks in set_ids(*mode, ids)? {
+                let makes = SeccompCmpOp::MaskedEq(bit);
+                let makes = condition(*flags, SeccompCmpArgLen::Dword, makes, bit)?;
+                rules_of_call.push(rule(vec![makes, asks])?);
+            }
+        }
+        rules.insert(*call, rules_of_call);
     }
     Ok(rules)
 }
 
 /// A file that is set-user-id gains nothing here, where mounts ignore that; on the host, where the mounted directory
-/// and its owner are the same, it is its owner's rights for everybody who runs it.
-fn set_user_id(mode: u8) -> Result<SeccompCondition, BackendError> {
-    const SET_USER_ID: u64 = libc::S_ISUID as u64;
-    let asks = SeccompCmpOp::MaskedEq(SET_USER_ID);
-    condition(mode, SeccompCmpArgLen::Dword, asks, SET_USER_ID)
+/// and its owner are the same, it is its owner's rights for everybody who runs it. The same holds for groups where root
+/// starts sandboxes and the group may be any; there, directories cannot be set-group-id either, because a filter does
+/// not see what a path is. An ordinary user's files can only be of that user's own group.
+fn set_ids(mode: u8, ids: IdMap) -> Result<Vec<SeccompCondition>, BackendError> {
+    let bits = match ids {
+        IdMap::Range { .. } => &[libc::S_ISUID, libc::S_ISGID][..],
+        IdMap::Single { .. } => &[libc::S_ISUID][..],
+    };
+    let asks = |bit: &libc::mode_t| {
+        let bit = u64::from(*bit);
+        condition(mode, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit)
+    };
+    bits.iter().map(asks).collect()
 }
 
 /// Whoever opens or runs a leased file waits for its holder, and init waits for the program that it starts.

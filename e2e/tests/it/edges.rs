@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{as_everyone, code, stderr, stdout};
+use crate::harness::{Who, as_everyone, code, stderr, stdout};
 
 /// Listeners on every address of this machine; `seen` counts what reached them.
 struct Host {
@@ -226,14 +226,16 @@ fn a_setuid_file_made_inside_gives_nothing_outside() {
         let project = case.directory("project");
         let mount = format!("{}:/sandbox/project", project.display());
         let make = "cp /bin/sh s; chmod 4755 s; chmod u+s s; install -m 4755 s t; cp s u; \
+                    cp s g; chmod 2755 g; chmod g+s g; \
                     python3 -c 'import os; os.open(\"v\", os.O_CREAT | os.O_WRONLY, 0o4755)'; ./s -p -c 'id -u; id -ru'";
         let output = case.run(&["-q", "--mount", &mount], &["sh", "-c", make]);
         assert_eq!(stdout(&output), "1000\n1000\n", "{}", stderr(&output));
-        // Whoever runs such a file outside would have its owner's rights.
+        // Whoever runs such a file outside would have its owner's rights; root's, and those of any group, by root's.
+        let never = if case.who == Who::Root { 0o6000 } else { 0o4000 };
         for made in std::fs::read_dir(&project).unwrap() {
             let made = made.unwrap();
             let mode = made.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o4000, 0, "{}: mode {mode:o}", made.path().display());
+            assert_eq!(mode & never, 0, "{}: mode {mode:o}", made.path().display());
         }
     });
 }

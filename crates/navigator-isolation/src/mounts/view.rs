@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{MountError, Source, at, clone_path, restrict, tree};
+use super::{MountError, Source, at, clone_real, restrict, tree};
 use crate::spec::{Access, RootView, SandboxSpec, SkippedPath};
 
 /// The host's directories that belong to the system and may be seen in a sandbox. Homes, `/run`, `/var`,
@@ -70,7 +70,7 @@ impl View {
             if covered || real == Path::new("/etc") {
                 continue;
             }
-            let mount = clone_path(&self.outside(&real))?;
+            let mount = clone_real(&self.outside(&real))?;
             restrict(mount.as_fd(), Access::ReadOnly, &real)?;
             sources.push(Source { destination: real, mount });
         }
@@ -89,7 +89,7 @@ impl View {
         }
         for path in spec.read_write.iter().filter(|path| !is_fixture(path, spec)) {
             let Some(real) = self.resolve(path)? else { continue };
-            let mount = clone_path(&self.outside(&real))?;
+            let mount = clone_real(&self.outside(&real))?;
             restrict(mount.as_fd(), Access::ReadWrite, &real)?;
             sources.push(Source { destination: real, mount });
         }
