@@ -127,11 +127,12 @@ class Gateway:
     def launched(self, sandbox_id):
         """What the supervisors of a sandbox were told, oldest first, by process id."""
         found = {}
-        for path in sorted(self.launches.iterdir(), key=lambda path: path.stat().st_mtime_ns):
-            if path.name.isdigit():
-                launch = wire.session.Launch.FromString(path.read_bytes())
-                if launch.sandbox_id == sandbox_id:
-                    found[int(path.name)] = launch
+        # What is being written still has another name, and loses it at any moment.
+        whole = [self.launches / str(pid) for pid in self.supervisors()]
+        for path in sorted(whole, key=lambda path: path.stat().st_mtime_ns):
+            launch = wire.session.Launch.FromString(path.read_bytes())
+            if launch.sandbox_id == sandbox_id:
+                found[int(path.name)] = launch
         return found
 
     def supervisor(self, sandbox_id):

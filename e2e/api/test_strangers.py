@@ -4,6 +4,7 @@ import resource
 import socket
 import subprocess
 import sys
+import threading
 
 import grpc
 import pytest
@@ -115,3 +116,29 @@ def test_a_hello_with_a_policy_that_never_was_is_refused(gateway, client):
             next(iter(supervisor.session.Join(iter([session.FromSupervisor(hello=hello)]))))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert client.get(sandbox.name).current_policy_version == 1
+
+
+def test_a_stream_is_not_good_for_longer_than_its_credential(gateway, client):
+    sandbox = client.create(policy=policies.offline())
+    line = api.SandboxLogLine(level="INFO", target="late", message="after the end")
+    batch = api.PushSandboxLogsRequest(sandbox_id=sandbox.id, logs=[line])
+    hello = session.Hello(version="1", policy_version=1, running=session.Running())
+    stopped = threading.Event()
+
+    def later(message):
+        assert stopped.wait(30)
+        yield message
+
+    with gateway.sandbox(sandbox.id) as supervisor:
+        pushing = supervisor.navigator.PushSandboxLogs.future(later(batch))
+        joining = supervisor.session.Join(later(session.FromSupervisor(hello=hello)))
+        client.stop(sandbox.name)
+        stopped.set()
+        with pytest.raises(grpc.RpcError) as pushed:
+            pushing.result(30)
+        with pytest.raises(grpc.RpcError) as joined:
+            next(iter(joining))
+    refused = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+    assert pushed.value.code() in refused and joined.value.code() in refused
+    logs = client.navigator.GetSandboxLogs(api.GetSandboxLogsRequest(sandbox_id=sandbox.id)).logs
+    assert "after the end" not in [one.message for one in logs]

@@ -33,8 +33,13 @@ pub enum Principal {
     Owner,
     /// Somebody with a client certificate of this name.
     User(String),
-    /// The supervisor of this sandbox.
-    Sandbox(Uuid),
+    /// The supervisor of a sandbox.
+    Sandbox {
+        /// The sandbox.
+        id: Uuid,
+        /// What is kept of the credential that it showed.
+        token_hash: [u8; 32],
+    },
 }
 
 impl Principal {
@@ -44,12 +49,27 @@ impl Principal {
     /// [`Failure::Denied`] unless the request is about the caller's own sandbox.
     pub(crate) fn only(&self, id: &str) -> Result<Uuid, Failure> {
         match self {
-            Self::Sandbox(own) if Uuid::parse_str(id).is_ok_and(|id| id == *own) => Ok(*own),
-            Self::Sandbox(_) | Self::Owner | Self::User(_) => {
+            Self::Sandbox { id: own, .. } if Uuid::parse_str(id).is_ok_and(|id| id == *own) => {
+                Ok(*own)
+            }
+            Self::Sandbox { .. } | Self::Owner | Self::User(_) => {
                 Err(Failure::Denied("a sandbox may ask about itself only"))
             }
         }
     }
+}
+
+/// Whether a credential that was good when a call began still is: a stream may outlive it.
+///
+/// # Errors
+/// [`Failure::Denied`] when it is not.
+pub(crate) async fn still_good(store: &Store, principal: &Principal) -> Result<(), Failure> {
+    if let Principal::Sandbox { id, token_hash } = principal
+        && store.sandbox_with_token(token_hash).await? != Some(*id)
+    {
+        return Err(Failure::Denied("the credential is no longer good"));
+    }
+    Ok(())
 }
 
 /// Who may call a method.
@@ -162,20 +182,21 @@ async fn authenticate(
     let refused = || Status::unauthenticated("the credential is not known, or no longer good");
     let token = credential.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
     let token = token.filter(|token| token.len() <= TOKEN_BYTES).ok_or_else(refused)?;
+    let token_hash = token_hash(token);
     // Found by its hash, so that how long the search takes tells nothing about the credential.
-    let found = store.sandbox_with_token(&token_hash(token)).await.map_err(Failure::from)?;
-    found.map(Principal::Sandbox).ok_or_else(refused)
+    let found = store.sandbox_with_token(&token_hash).await.map_err(Failure::from)?;
+    found.map(|id| Principal::Sandbox { id, token_hash }).ok_or_else(refused)
 }
 
 fn authorise(principal: &Principal, path: &str) -> Result<(), Status> {
     let found = METHODS.iter().find(|(method, _)| *method == path);
     match (principal, found.map(|(_, caller)| *caller)) {
         (Principal::Owner | Principal::User(_), Some(Caller::User))
-        | (Principal::Sandbox(_), Some(Caller::Sandbox)) => Ok(()),
+        | (Principal::Sandbox { .. }, Some(Caller::Sandbox)) => Ok(()),
         (Principal::Owner | Principal::User(_), Some(Caller::Sandbox)) => {
             Err(Status::permission_denied("only a sandbox's supervisor may call this"))
         }
-        (Principal::Sandbox(_), Some(Caller::User) | None) => {
+        (Principal::Sandbox { .. }, Some(Caller::User) | None) => {
             Err(Status::permission_denied("a sandbox's credential is not good for this"))
         }
         (Principal::Owner | Principal::User(_), None) => {
@@ -211,7 +232,7 @@ mod tests {
     #[test]
     fn every_call_is_for_users_or_for_sandboxes_and_never_both() {
         let user = Principal::User("somebody".into());
-        let sandbox = Principal::Sandbox(Uuid::nil());
+        let sandbox = Principal::Sandbox { id: Uuid::nil(), token_hash: [0; 32] };
         let defined = defined();
         for method in &defined {
             let may = [authorise(&user, method).is_ok(), authorise(&sandbox, method).is_ok()];
@@ -223,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_sandbox_may_make_the_calls_of_its_side_and_no_other() {
-        let sandbox = Principal::Sandbox(Uuid::nil());
+        let sandbox = Principal::Sandbox { id: Uuid::nil(), token_hash: [0; 32] };
         let mut may: Vec<_> =
             defined().into_iter().filter(|method| authorise(&sandbox, method).is_ok()).collect();
         may.sort();
@@ -248,7 +269,7 @@ mod tests {
     #[test]
     fn a_sandbox_is_itself_only() {
         let own = Uuid::now_v7();
-        let sandbox = Principal::Sandbox(own);
+        let sandbox = Principal::Sandbox { id: own, token_hash: [0; 32] };
         assert_eq!(sandbox.only(&own.to_string()).unwrap(), own);
         for other in ["", "x", &Uuid::now_v7().to_string()] {
             assert!(sandbox.only(other).is_err());

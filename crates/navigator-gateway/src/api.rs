@@ -13,7 +13,7 @@ use navigator_proto::v1::navigator_server::Navigator;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use crate::access::Principal;
+use crate::access::{Principal, still_good};
 use crate::execs::{Events, interactive_input, whole_input};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -357,6 +357,7 @@ impl Navigator for NavigatorApi {
         let mut batches = request.into_inner();
         while let Some(batch) = batches.next().await.transpose()? {
             let id = principal.only(&batch.sandbox_id)?;
+            still_good(&self.0.store, &principal).await?;
             self.0.take_logs(&self.0.live(id), batch.logs, 0).await;
         }
         Ok(Response::new(proto::PushSandboxLogsResponse {}))

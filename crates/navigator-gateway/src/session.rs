@@ -14,7 +14,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::access::Principal;
+use crate::access::{Principal, still_good};
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
 use crate::lifecycle::{first_revision, ready, set};
@@ -43,12 +43,12 @@ impl Session for Sessions {
         &self,
         request: Request<Streaming<proto::FromSupervisor>>,
     ) -> Result<Response<Self::JoinStream>, Status> {
-        let live = self.0.caller(&request)?;
+        let (live, principal) = self.0.caller(&request)?;
         let messages = request.into_inner();
         let (answer, answered) = oneshot::channel();
         // A supervisor may be gone at any moment; what its hello changes is changed whole.
         let gateway = Arc::clone(&self.0);
-        self.0.tasks.spawn(async move { gateway.hold(live, messages, answer).await });
+        self.0.tasks.spawn(async move { gateway.hold(live, principal, messages, answer).await });
         let ending = |_| Status::unavailable("the gateway is ending");
         let answers = answered.await.map_err(ending)??;
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
@@ -58,7 +58,7 @@ impl Session for Sessions {
         &self,
         request: Request<Streaming<proto::FromProcess>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
-        let live = self.0.caller(&request)?;
+        let (live, _) = self.0.caller(&request)?;
         let input = live.waiting.arrived(request.into_inner()).await?;
         Ok(Response::new(Box::pin(input)))
     }
@@ -69,27 +69,31 @@ type Answered = (Attached, Messages);
 
 impl Gateway {
     /// The sandbox whose supervisor calls.
-    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Live>, Status> {
-        match request.extensions().get::<Arc<Principal>>().map(AsRef::as_ref) {
-            Some(Principal::Sandbox(id)) => Ok(self.live(*id)),
-            Some(Principal::Owner | Principal::User(_)) | None => {
-                Err(Status::permission_denied("not a sandbox"))
+    fn caller<T>(&self, request: &Request<T>) -> Result<(Arc<Live>, Arc<Principal>), Status> {
+        let principal = request.extensions().get::<Arc<Principal>>().map(Arc::clone);
+        match principal.as_deref() {
+            Some(Principal::Sandbox { id, .. }) => {
+                let live = self.live(*id);
+                principal.map(|principal| (live, principal))
             }
+            Some(Principal::Owner | Principal::User(_)) | None => None,
         }
+        .ok_or_else(|| Status::permission_denied("not a sandbox"))
     }
 
     /// Holds a session from its hello to its end.
     async fn hold(
         self: Arc<Self>,
         live: Arc<Live>,
+        principal: Arc<Principal>,
         mut messages: Streaming<proto::FromSupervisor>,
         answer: oneshot::Sender<Result<Messages, Status>>,
     ) {
-        match self.greet(&live, &mut messages).await {
+        match self.greet(&live, &principal, &mut messages).await {
             Ok((attached, answers)) => {
                 // When the supervisor is gone, its messages end as well.
                 let _gone = answer.send(Ok(answers));
-                self.follow(live, attached, messages).await;
+                self.follow(live, &principal, attached, messages).await;
             }
             Err(status) => drop(answer.send(Err(status))),
         }
@@ -98,12 +102,15 @@ impl Gateway {
     async fn greet(
         self: &Arc<Self>,
         live: &Live,
+        principal: &Principal,
         messages: &mut Streaming<proto::FromSupervisor>,
     ) -> Result<Answered, Status> {
         let first = tokio::select! {
             () = self.ending.cancelled() => return Err(Status::unavailable("the gateway is ending")),
             first = messages.message() => first?,
         };
+        // Who waits with the first word may have been shut out meanwhile.
+        still_good(&self.store, principal).await?;
         match first.and_then(|first| first.message) {
             Some(Message::Hello(hello)) => Ok(self.hello(live, hello).await?),
             Some(_) | None => Err(Status::invalid_argument("the first message must be a hello")),
@@ -227,6 +234,7 @@ impl Gateway {
     async fn follow(
         self: Arc<Self>,
         live: Arc<Live>,
+        principal: &Principal,
         attached: Attached,
         mut messages: Streaming<proto::FromSupervisor>,
     ) {
@@ -237,6 +245,11 @@ impl Gateway {
             };
             let handled = match message {
                 Ok(Some(proto::FromSupervisor { message: Some(message) })) => {
+                    // Its sandbox may have been stopped or deleted since it joined.
+                    if let Err(error) = still_good(&self.store, principal).await {
+                        tracing::debug!(sandbox = %live.id, %error, "a session is over");
+                        break;
+                    }
                     self.handle(&live, message).await
                 }
                 Ok(Some(proto::FromSupervisor { message: None })) => Ok(()),
