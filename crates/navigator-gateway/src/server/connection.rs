@@ -36,7 +36,7 @@ use crate::session::Sessions;
 const CONNECTIONS: usize = 4096;
 /// Calls at once over one connection: a client may watch every sandbox that there may be.
 const STREAMS: u32 = 2048;
-/// Bytes of one call that may be on their way. A connection has room for all its calls, so that streams whose readers are
+/// Bytes of one call that may be on their way, in each direction. A connection has room for all its calls, so that streams whose readers are
 /// slow never hold up the others.
 const STREAM_WINDOW: u32 = 128 * 1024;
 /// How long a client may take to send the head of an HTTP/1 request.
@@ -159,6 +159,7 @@ impl Serving {
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * STREAMS)
+            .max_send_buf_size(STREAM_WINDOW as usize)
             .keep_alive_interval(pings);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let watched = self.graceful.watch(connection.into_owned());
