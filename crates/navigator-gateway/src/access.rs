@@ -167,7 +167,7 @@ async fn admit(
 }
 
 /// A credential in the request stands for a sandbox, whatever the connection would allow: less is safer.
-async fn authenticate(
+pub(crate) async fn authenticate(
     store: &Store,
     credential: Option<&HeaderValue>,
     peer: Option<Peer>,

@@ -15,6 +15,7 @@ use crate::live::{Change, Hub, Level, Line, Live, Source};
 use crate::metrics::Metrics;
 use crate::reconcile::Astray;
 use crate::records::{Millis, Name, PlatformEvent, Sandbox, Severity, Spec};
+use crate::relays::Tunnels;
 use crate::spec;
 use crate::store::Store;
 
@@ -24,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) store: Store,
     /// What is known while it runs.
     pub(crate) hub: Hub,
+    /// Ways into sandboxes that are open.
+    pub(crate) tunnels: Tunnels,
     /// Where sandboxes run.
     pub(crate) driver: Arc<dyn ComputeDriver>,
     /// Where supervisors and local clients connect.

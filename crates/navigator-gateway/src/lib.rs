@@ -18,6 +18,7 @@ mod policies;
 mod providers;
 mod reconcile;
 pub mod records;
+mod relays;
 mod routes;
 mod server;
 mod session;

@@ -13,12 +13,16 @@ use uuid::Uuid;
 
 use crate::execs::Waiting;
 use crate::records::{PlatformEvent, Sandbox};
+use crate::relays::Awaited;
 pub(crate) use log::{Level, Line, Log, Source};
-pub(crate) use session::{Attached, Attachment};
+pub(crate) use session::{Attached, Attachment, HostKey};
 pub(crate) use watchers::Watchers;
 
 /// Processes that clients may have started in one sandbox and still follow.
 const EXECS: usize = 256;
+/// Ways into one sandbox that clients may have open: editors and transfers take a handful each, forwarded ports one for
+/// each connection.
+const TUNNELS: usize = 256;
 /// Clients that may watch one sandbox.
 const WATCHERS: usize = 128;
 
@@ -47,6 +51,10 @@ pub(crate) struct Live {
     pub(crate) watchers: Watchers,
     /// Processes whose stream is awaited.
     pub(crate) waiting: Waiting,
+    /// Relays that are awaited.
+    pub(crate) relays: Awaited,
+    /// Room for ways into it.
+    pub(crate) tunnels: Arc<Semaphore>,
     /// Room for processes.
     pub(crate) execs: Arc<Semaphore>,
     /// Room for watchers.
@@ -62,6 +70,8 @@ impl Live {
             session: Attachment::default(),
             watchers: Watchers::default(),
             waiting: Waiting::default(),
+            relays: Awaited::default(),
+            tunnels: Arc::new(Semaphore::new(TUNNELS)),
             execs: Arc::new(Semaphore::new(EXECS)),
             places: Arc::new(Semaphore::new(WATCHERS)),
         }

@@ -303,6 +303,8 @@ pub struct SshSession {
     pub expires_at: Millis,
     /// Whether somebody took it back.
     pub revoked: bool,
+    /// Whether it has opened a connection: it opens one.
+    pub used: bool,
 }
 
 /// Something that happened to a sandbox.

@@ -3,6 +3,7 @@
 mod connection;
 mod http;
 mod lock;
+mod tunnel;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::gateway::Gateway;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::reconcile;
+use crate::relays::Tunnels;
 use crate::store::Store;
 pub use connection::Remote;
 use connection::Serving;
@@ -87,6 +89,7 @@ pub async fn serve(parts: Parts) -> Result<(), ServeError> {
     let gateway = Arc::new(Gateway {
         store: parts.store,
         hub: Hub::default(),
+        tunnels: Tunnels::default(),
         driver: parts.driver,
         socket: parts.socket,
         address: parts.remote.as_ref().and_then(|remote| remote.listener.local_addr().ok()),

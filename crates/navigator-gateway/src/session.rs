@@ -18,7 +18,7 @@ use crate::access::{Principal, still_good};
 use crate::failure::Failure;
 use crate::gateway::{Gateway, now};
 use crate::lifecycle::{first_revision, ready, set};
-use crate::live::{Attached, Live};
+use crate::live::{Attached, HostKey, Live};
 use crate::records::{Desired, Layer, Phase, RevisionStatus, Sandbox, Severity};
 use crate::{reconcile, wire};
 
@@ -129,12 +129,12 @@ impl Gateway {
         let mut sandbox = found.ok_or_else(|| Failure::missing("sandbox", live.id))?;
         match hello.state {
             Some(State::Running(running)) => {
-                take_running(&mut sandbox, running);
+                let host_key = take_running(&mut sandbox, running);
                 let version = match hello.discovered_policy {
                     Some(policy) => self.discovered(live, &mut sandbox, &policy).await?,
                     None => self.known_version(live, hello.policy_version).await?,
                 };
-                self.hello_running(live, sandbox, version).await
+                self.hello_running(live, sandbox, version, host_key).await
             }
             Some(State::Failure(failure)) => self.hello_failed(live, sandbox, failure).await,
             None => Err(Failure::Invalid("a hello must say how the sandbox is".into())),
@@ -154,6 +154,7 @@ impl Gateway {
         live: &Live,
         mut sandbox: Sandbox,
         version: u32,
+        host_key: HostKey,
     ) -> Result<Answered, Failure> {
         let news = sandbox.phase != Phase::Ready;
         sandbox.phase = Phase::Ready;
@@ -162,7 +163,7 @@ impl Gateway {
         set(&mut sandbox.conditions, ready("True", "Running", message));
         self.store.settle_revision(live.id, version, &RevisionStatus::Loaded, now()).await?;
         // Who sees that it is ready may ask for a process at once: the session is there before.
-        let (attached, answers) = live.session.attach();
+        let (attached, answers) = live.session.attach(host_key);
         attached.send(to_supervisor::Message::Welcome(proto::Welcome { policy_version: version }));
         if let Err(error) = self.bring_up_to_date(live, &attached, &mut sandbox).await {
             live.session.detach(&attached);
@@ -198,7 +199,7 @@ impl Gateway {
         self.save(live, &mut sandbox).await?;
         self.note(live, Severity::Warning, &failure.reason, &failure.message).await;
         // It says nothing more and hears nothing more.
-        let (attached, answers) = live.session.attach();
+        let (attached, answers) = live.session.attach(HostKey::default());
         live.session.detach(&attached);
         Ok((attached, answers))
     }
@@ -283,13 +284,18 @@ impl Gateway {
                 live.waiting.refused(&refused.exec_id, refused.message);
                 Ok(())
             }
+            Message::RelayRefused(refused) => {
+                live.relays.refused(&refused.relay_id, refused.message);
+                Ok(())
+            }
             // The driver sees its end.
             Message::Ended(_) => Ok(()),
         }
     }
 }
 
-fn take_running(sandbox: &mut Sandbox, running: proto::Running) {
+/// Takes what a supervisor says of its sandbox; the key of its SSH server is left.
+fn take_running(sandbox: &mut Sandbox, running: proto::Running) -> HostKey {
     let cut = |mut text: String| {
         text.truncate(text.floor_char_boundary(REPORT_BYTES));
         text
@@ -311,4 +317,5 @@ fn take_running(sandbox: &mut Sandbox, running: proto::Running) {
         .take(SKIPPED)
         .map(|skipped| (cut(skipped.path), cut(skipped.reason)))
         .collect();
+    HostKey { line: cut(running.ssh_host_key), fingerprint: cut(running.ssh_host_key_fingerprint) }
 }

@@ -1,4 +1,4 @@
-//! Rights to reach a sandbox's SSH server: made, counted and taken back here; the tunnel checks them.
+//! Rights to reach a sandbox: made, counted and taken back here; the tunnel checks them.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::records::{Phase, SshSession};
 const LIFE: Duration = Duration::from_secs(3600);
 /// Where the tunnel is.
 const CONNECT_PATH: &str = "/connect/ssh";
+/// How long a supervisor may take to come back: longer than its longest pause between two calls.
+const RETURN: Duration = Duration::from_secs(3);
 
 impl Gateway {
     /// Makes a right for a sandbox that is ready.
@@ -27,6 +29,9 @@ impl Gateway {
             let phase = crate::wire::phase_word(sandbox.phase);
             return Err(Failure::Precondition(format!("the sandbox is {phase}, not ready")));
         }
+        let session = self.live(sandbox.id).session.wait(RETURN).await;
+        let away = "the sandbox's supervisor is not connected";
+        let host_key = session.ok_or_else(|| Failure::Unavailable(away.into()))?.host_key;
         let (token, token_hash) = new_token();
         let created_at = steady();
         let life = i64::try_from(LIFE.as_millis()).unwrap_or(i64::MAX);
@@ -38,6 +43,7 @@ impl Gateway {
             created_at,
             expires_at: created_at.saturating_add(life),
             revoked: false,
+            used: false,
         };
         self.store.add_ssh_session(&session).await?;
         let (gateway_scheme, gateway_host, gateway_port) = match self.address {
@@ -53,12 +59,16 @@ impl Gateway {
             gateway_port,
             gateway_scheme,
             connect_path: CONNECT_PATH.to_owned(),
-            host_key_fingerprint: String::new(),
+            host_key_fingerprint: host_key.fingerprint,
+            host_key: host_key.line,
         })
     }
 
     /// Takes a right back; whether there was one.
     pub(crate) async fn revoke_ssh_session(&self, token: &str) -> Result<bool, Failure> {
-        Ok(self.store.revoke_ssh_session(&token_hash(token)).await?.is_some())
+        let token_hash = token_hash(token);
+        let revoked = self.store.revoke_ssh_session(&token_hash).await?.is_some();
+        // One that has expired meanwhile may have a connection still.
+        Ok(self.tunnels.cut(&token_hash) || revoked)
     }
 }

@@ -15,7 +15,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{LayerStatus, ProcessSpec, SkippedPath};
+use crate::spec::{Family, LayerStatus, ProcessSpec, SkippedPath};
 
 /// Largest packet; far above any message, since big payloads travel in a memory file.
 const PACKET: usize = 64 * 1024;
@@ -45,6 +45,13 @@ pub(crate) enum Request {
     Kill {
         /// The supervisor's number for it.
         id: u64,
+    },
+    /// Make a TCP socket in the sandbox's network.
+    Socket {
+        /// The supervisor's number for it.
+        id: u64,
+        /// Of which kind.
+        family: Family,
     },
     /// Send a signal to every process but init, and report when none is left.
     SignalAll {
@@ -102,6 +109,11 @@ pub(crate) enum Report {
         id: u64,
         /// How it ended.
         status: ExitStatus,
+    },
+    /// The socket that was asked for, attached; none when it could not be made.
+    Socket {
+        /// The supervisor's number for it.
+        id: u64,
     },
     /// After [`Request::SignalAll`]: no process but init is left.
     Empty,

@@ -3,6 +3,7 @@
 //! Rule of this module: between fork and exec only system calls on data that was prepared before. Nothing is
 //! allocated, nothing is locked, nothing is formatted.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, NulError, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -18,7 +19,7 @@ use rustix::thread::{
 use crate::channel::Stage;
 use crate::probe::{self, Expectation};
 use crate::seccomp::Filters;
-use crate::spec::{ProcessSpec, User};
+use crate::spec::{Builtin, ProcessSpec, Program, User};
 use crate::sys;
 
 /// Open files per process; as high as service managers give.
@@ -30,9 +31,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A process that is ready to be confined and started.
 pub(crate) struct Launch<'a> {
-    candidates: Vec<CString>,
-    argv: CStrings,
-    env: CStrings,
+    runs: Runs<'a>,
     cwd: CString,
     uid: u32,
     gid: u32,
@@ -41,6 +40,14 @@ pub(crate) struct Launch<'a> {
     drop_groups: bool,
     filters: &'a Filters,
     expected: Expectation,
+}
+
+/// What the process runs, with everything prepared.
+enum Runs<'a> {
+    /// The first of these files that exists.
+    File { candidates: Vec<CString>, argv: CStrings, env: CStrings },
+    /// A function of this program.
+    Builtin { builtin: Builtin, input: &'a [u8] },
 }
 
 /// How the process relates to a terminal.
@@ -66,20 +73,19 @@ pub(crate) struct Confinement<'a> {
     pub(crate) filters: &'a Filters,
     /// What the self-test expects.
     pub(crate) expected: Expectation,
+    /// What built-in processes run.
+    pub(crate) builtin: Option<Builtin>,
 }
 
 impl<'a> Launch<'a> {
     /// Prepares everything that needs memory.
     pub(crate) fn new(
-        process: &ProcessSpec,
+        process: &'a ProcessSpec,
         session: Session,
         confinement: &Confinement<'a>,
     ) -> Result<Self, NulError> {
-        let env = process.env.iter().map(|(name, value)| format!("{name}={value}"));
         Ok(Self {
-            candidates: candidates(process)?,
-            argv: CStrings::new(process.argv.iter().cloned())?,
-            env: CStrings::new(env)?,
+            runs: Runs::new(process, confinement.builtin)?,
             cwd: CString::new(process.cwd.as_os_str().as_bytes())?,
             uid: confinement.user.uid,
             gid: confinement.user.gid,
@@ -100,7 +106,7 @@ impl<'a> Launch<'a> {
         report: RawFd,
     ) -> ! {
         let (stage, error) = match self.confine(stdio, domain) {
-            Ok(()) => self.exec(),
+            Ok(()) => self.runs.start(),
             Err(failure) => failure,
         };
         let number = Stage::ALL.iter().position(|known| *known == stage).unwrap_or(0) as i32;
@@ -174,19 +180,60 @@ impl<'a> Launch<'a> {
             && rustix::process::getegid() == gid;
         if holds && self.uid != 0 { Ok(()) } else { Err(rustix::io::Errno::PERM) }
     }
+}
 
-    /// Starts the first candidate that exists. Returns only when none could be started.
-    fn exec(&self) -> (Stage, i32) {
-        let mut error = libc::ENOENT;
-        for path in &self.candidates {
-            match sys::execve(path, &self.argv.pointers, &self.env.pointers) {
-                libc::ENOENT | libc::ENOTDIR => {}
-                other => error = other,
+impl<'a> Runs<'a> {
+    fn new(process: &'a ProcessSpec, builtin: Option<Builtin>) -> Result<Self, NulError> {
+        let env = process.env.iter().map(|(name, value)| format!("{name}={value}"));
+        Ok(match (&process.program, builtin) {
+            (Program::File(argv), _) => Self::File {
+                candidates: candidates(argv, &process.env)?,
+                argv: CStrings::new(argv.iter().cloned())?,
+                env: CStrings::new(env)?,
+            },
+            (Program::Builtin(input), Some(builtin)) => Self::Builtin { builtin, input },
+            // What does not exist is not found.
+            (Program::Builtin(_), None) => {
+                Self::File { candidates: vec![], argv: CStrings::none(), env: CStrings::none() }
             }
-            // As a shell does: what exists but cannot be run is remembered, and the search goes on.
-        }
-        (Stage::Exec, error)
+        })
     }
+
+    /// Runs it. Returns only when it could not be started.
+    fn start(&self) -> (Stage, i32) {
+        match self {
+            Self::File { candidates, argv, env } => exec(candidates, argv, env),
+            Self::Builtin { builtin, input } => match become_program() {
+                Ok(()) => {
+                    let run = std::panic::AssertUnwindSafe(|| builtin(input));
+                    sys::exit_now(std::panic::catch_unwind(run).unwrap_or(101).into())
+                }
+                Err(error) => (Stage::Exec, error.raw_os_error().unwrap_or(libc::EIO)),
+            },
+        }
+    }
+}
+
+/// What exec does for a program that is a file. Nobody inside may look at this process all the same: it is in a Landlock
+/// domain of its own, and theirs is not above that (ptrace(2), landlock(7)).
+fn become_program() -> io::Result<()> {
+    sys::close_all_but(&[0, 1, 2])?;
+    // As for every program: who holds a connection must be told.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
+    rustix::thread::set_name(c"navigator").map_err(Into::into)
+}
+
+/// Starts the first candidate that exists. Returns only when none could be started.
+fn exec(candidates: &[CString], argv: &CStrings, env: &CStrings) -> (Stage, i32) {
+    let mut error = libc::ENOENT;
+    for path in candidates {
+        match sys::execve(path, &argv.pointers, &env.pointers) {
+            libc::ENOENT | libc::ENOTDIR => {}
+            other => error = other,
+        }
+        // As a shell does: what exists but cannot be run is remembered, and the search goes on.
+    }
+    (Stage::Exec, error)
 }
 
 fn stage<E: Into<io::Error>>(stage: Stage) -> impl FnOnce(E) -> (Stage, i32) {
@@ -243,15 +290,15 @@ fn drop_capabilities() -> rustix::io::Result<()> {
 }
 
 /// Every path that the program's name may stand for, best first.
-fn candidates(process: &ProcessSpec) -> Result<Vec<CString>, NulError> {
-    let Some(name) = process.argv.first() else { return Ok(vec![]) };
+fn candidates(argv: &[String], env: &BTreeMap<String, String>) -> Result<Vec<CString>, NulError> {
+    let Some(name) = argv.first() else { return Ok(vec![]) };
     if name.is_empty() {
         return Ok(vec![]);
     }
     if name.contains('/') {
         return Ok(vec![CString::new(name.as_str())?]);
     }
-    let path = process.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+    let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
     path.split(':')
         .map(|dir| if dir.is_empty() { "." } else { dir })
         .map(|dir| CString::new(format!("{}/{name}", dir.trim_end_matches('/'))))
@@ -265,6 +312,10 @@ struct CStrings {
 }
 
 impl CStrings {
+    fn none() -> Self {
+        Self { _owned: vec![], pointers: vec![std::ptr::null()] }
+    }
+
     fn new(strings: impl Iterator<Item = String>) -> Result<Self, NulError> {
         let owned = strings.map(CString::new).collect::<Result<Vec<_>, _>>()?;
         // Moving the list does not move the strings' own memory, so the pointers stay good.
@@ -282,41 +333,32 @@ pub(crate) fn raw(fd: &impl AsRawFd) -> RawFd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Stdio;
 
-    fn process(argv: &[&str], path: Option<&str>) -> ProcessSpec {
-        ProcessSpec {
-            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-            env: path.map(|path| ("PATH".to_owned(), path.to_owned())).into_iter().collect(),
-            cwd: "/".into(),
-            stdio: [Stdio::Null; 3],
-            terminal: None,
-        }
-    }
-
-    fn paths(process: &ProcessSpec) -> Vec<String> {
-        let candidates = candidates(process).unwrap();
+    fn paths(argv: &[&str], path: Option<&str>) -> Vec<String> {
+        let argv: Vec<_> = argv.iter().map(|word| (*word).to_owned()).collect();
+        let env = path.map(|path| ("PATH".to_owned(), path.to_owned())).into_iter().collect();
+        let candidates = candidates(&argv, &env).unwrap();
         candidates.into_iter().map(|path| path.into_string().unwrap()).collect()
     }
 
     #[test]
     fn a_bare_name_is_looked_up_in_path_order() {
-        assert_eq!(paths(&process(&["ls"], Some("/a:/b/:"))), ["/a/ls", "/b/ls", "./ls"]);
+        assert_eq!(paths(&["ls"], Some("/a:/b/:")), ["/a/ls", "/b/ls", "./ls"]);
     }
 
     #[test]
     fn a_name_with_a_slash_is_taken_as_it_is() {
-        assert_eq!(paths(&process(&["./ls"], Some("/a"))), ["./ls"]);
+        assert_eq!(paths(&["./ls"], Some("/a")), ["./ls"]);
     }
 
     #[test]
     fn without_a_path_the_usual_directories_are_searched() {
-        assert_eq!(paths(&process(&["ls"], None))[0], "/usr/local/bin/ls");
+        assert_eq!(paths(&["ls"], None)[0], "/usr/local/bin/ls");
     }
 
     #[test]
     fn an_empty_command_has_no_candidates() {
-        assert!(paths(&process(&[], None)).is_empty());
-        assert!(paths(&process(&[""], None)).is_empty());
+        assert!(paths(&[], None).is_empty());
+        assert!(paths(&[""], None).is_empty());
     }
 }

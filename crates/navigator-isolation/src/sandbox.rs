@@ -10,7 +10,7 @@ use crate::channel::{self, Channel, ExitStatus, Report, Request, Stage, WayKind}
 use crate::ids::IdMap;
 use crate::init::Init;
 use crate::probe::Breach;
-use crate::spec::{LayerStatus, ProcessSpec, SandboxSpec, SkippedPath};
+use crate::spec::{Family, LayerStatus, ProcessSpec, SandboxSpec, SkippedPath};
 use crate::sys::{self, Cloned};
 
 /// Every namespace, made at once: one call costs a third of making them one by one.
@@ -148,6 +148,7 @@ impl Starting {
                 | Report::Terminal { .. }
                 | Report::Stopped { .. }
                 | Report::Exited { .. }
+                | Report::Socket { .. }
                 | Report::Empty => return Err(LaunchError::InitEnded),
             }
         }
@@ -198,6 +199,13 @@ pub enum Event {
         id: u64,
         /// Read and write it to see the screen and type.
         master: OwnedFd,
+    },
+    /// The socket that was asked for.
+    Socket {
+        /// The caller's number for it.
+        id: u64,
+        /// Open, and not connected; `None` when this kernel has no such sockets.
+        socket: Option<OwnedFd>,
     },
     /// A process was stopped from its terminal.
     Stopped {
@@ -308,6 +316,7 @@ impl Sandbox {
                 Event::Terminal { id, master }
             }
             Report::Stopped { id } => Event::Stopped { id },
+            Report::Socket { id } => Event::Socket { id, socket: fds.pop_front() },
             Report::Exited { id, status } => Event::Exited { id, status },
             Report::Empty => Event::Empty,
             Report::Ways(_) | Report::Ready { .. } | Report::Failed { .. } => {
@@ -342,6 +351,12 @@ impl Sandbox {
     /// is no error.
     pub fn kill(&self, id: u64) -> io::Result<()> {
         self.channel.try_send(&Request::Kill { id }, &[])
+    }
+
+    /// Asks init for a TCP socket of the sandbox's network, under the caller's number `id`. Whoever has it connects from
+    /// there and listens there; no rule of the sandbox holds for it.
+    pub fn socket(&self, id: u64, family: Family) -> io::Result<()> {
+        self.channel.try_send(&Request::Socket { id, family }, &[])
     }
 
     /// Sends a signal to every process, and has [`Event::Empty`] reported when none is left.

@@ -35,7 +35,13 @@ pub struct SandboxSpec {
     pub disk_bytes: Option<u64>,
     /// Bound on the number of processes (`RLIMIT_NPROC` in the sandbox's user namespace).
     pub processes: u64,
+    /// What [`Program::Builtin`] runs.
+    pub builtin: Option<Builtin>,
 }
+
+/// A program that is part of this one: it works on the standard descriptors, in a copy of this process as it was when
+/// the sandbox was started. It gets what [`Program::Builtin`] holds, and returns its exit code.
+pub type Builtin = fn(&[u8]) -> u8;
 
 impl SandboxSpec {
     /// Everything of the host that is mounted: the home directory, then the binds.
@@ -150,8 +156,8 @@ pub struct SyntheticFile {
 /// One process to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
-    /// Program and arguments; the program is looked up in `PATH` of `env` unless it has a slash.
-    pub argv: Vec<String>,
+    /// What it runs.
+    pub program: Program,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Working directory.
@@ -160,6 +166,15 @@ pub struct ProcessSpec {
     pub stdio: [Stdio; 3],
     /// The terminal to make, when any of `stdio` is one.
     pub terminal: Option<Terminal>,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// A program and its arguments; it is looked up in `PATH` of the environment unless it has a slash.
+    File(Vec<String>),
+    /// The sandbox's [`Builtin`], which needs no file inside, with this input.
+    Builtin(Vec<u8>),
 }
 
 /// What one of a process's standard descriptors is.
@@ -201,6 +216,15 @@ pub struct TerminalSize {
     pub rows: u16,
     /// Number of columns.
     pub columns: u16,
+}
+
+/// The kind of an IP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
 }
 
 /// How well one layer of isolation is in force.

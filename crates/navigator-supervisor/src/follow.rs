@@ -215,8 +215,8 @@ impl Following {
             Event::Stopped { .. } => self.suspend()?,
             Event::Exited { status, .. } => return Ok(Some(Verdict::Exited(status))),
             Event::NotStarted { error, .. } => return Ok(Some(Verdict::NotStarted(error))),
-            // Nobody asked for it.
-            Event::Empty => {}
+            // Nobody asked for them.
+            Event::Empty | Event::Socket { .. } => {}
             Event::Ended => return Err(FollowError::InitEnded),
         }
         Ok(None)

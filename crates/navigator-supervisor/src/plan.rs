@@ -4,7 +4,8 @@
 use std::path::{Component, Path, PathBuf};
 
 use navigator_isolation::{
-    Access, Bind, Network, Observe, ProcessSpec, Requirement, SandboxSpec, Stdio, SyntheticFile,
+    Access, Bind, Network, Observe, ProcessSpec, Program, Requirement, SandboxSpec, Stdio,
+    SyntheticFile,
 };
 use navigator_policy::{Compatibility, CompiledPolicy, NetworkMode};
 
@@ -133,7 +134,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
     }
     let env = environment::build(request, &user);
     let process = ProcessSpec {
-        argv: request.command.clone(),
+        program: Program::File(request.command.clone()),
         env,
         cwd: workdir,
         stdio: [Stdio::Inherit; 3],
@@ -159,6 +160,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
         user,
         disk_bytes: request.disk_bytes,
         processes: request.limits.processes.unwrap_or(DEFAULT_PROCESSES),
+        builtin: None,
     };
     Ok(Plan { spec, process })
 }

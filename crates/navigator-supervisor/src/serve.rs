@@ -4,15 +4,17 @@ mod ending;
 mod environment;
 mod exec;
 mod input;
+mod network;
 mod output;
 mod processes;
+mod relay;
 mod standing;
 mod start;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use navigator_proto::session::v1::{ExecRefused, from_supervisor, to_supervisor};
+use navigator_proto::session::v1::{ExecRefused, RelayRefused, from_supervisor, to_supervisor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -22,11 +24,14 @@ use crate::session::{Connection, Heard, Session};
 pub(crate) use environment::Environment;
 use exec::Exec;
 pub(crate) use processes::Processes;
+use relay::Relaying;
 pub(crate) use standing::{Standing, VERSION};
 
 /// Processes at once that the gateway may have asked for: far above what people and tools do, and each takes six
 /// descriptors.
 pub(crate) const EXECS: usize = 512;
+/// Streams at once that the gateway may have asked for; it allows as many for a sandbox.
+const RELAYS: usize = 256;
 /// Messages of the gateway that wait while one is served.
 pub(crate) const HEARD: usize = 16;
 /// How long processes may take to end when this process is asked to.
@@ -51,7 +56,11 @@ pub(crate) struct Serving {
     heard: mpsc::Receiver<Heard>,
     closing: CancellationToken,
     places: Arc<Semaphore>,
+    relays: Arc<Semaphore>,
+    /// Everything that is served.
     execs: TaskTracker,
+    /// Cancelled when the sandbox is to end.
+    leaving: CancellationToken,
     /// Cancelled when processes are no longer waited for.
     abandon: CancellationToken,
 }
@@ -71,6 +80,8 @@ impl Serving {
             heard,
             closing,
             places: Arc::new(Semaphore::new(EXECS)),
+            relays: Arc::new(Semaphore::new(RELAYS)),
+            leaving: CancellationToken::new(),
             execs: TaskTracker::new(),
             abandon: CancellationToken::new(),
         }
@@ -122,6 +133,7 @@ impl Serving {
                         connection.answer(from_supervisor::Message::ExecRefused(refused));
                     }
                 }
+                to_supervisor::Message::Relay(relay) => self.relay(relay, &connection),
                 to_supervisor::Message::Stop(stop) => {
                     return Duration::from_millis(stop.grace_ms.into());
                 }
@@ -151,6 +163,26 @@ impl Serving {
             drop(place);
         });
         Ok(())
+    }
+}
+
+impl Serving {
+    fn relay(&self, relay: navigator_proto::session::v1::Relay, connection: &Connection) {
+        let Ok(place) = Arc::clone(&self.relays).try_acquire_owned() else {
+            let message = format!("{RELAYS} connections are open already");
+            let refused = RelayRefused { relay_id: relay.relay_id, message };
+            return connection.answer(from_supervisor::Message::RelayRefused(refused));
+        };
+        let relaying =
+            Relaying { processes: Arc::clone(&self.processes), connection: connection.clone() };
+        let leaving = self.leaving.clone();
+        self.execs.spawn(async move {
+            tokio::select! {
+                () = relaying.run(relay) => {}
+                () = leaving.cancelled() => {}
+            }
+            drop(place);
+        });
     }
 }
 

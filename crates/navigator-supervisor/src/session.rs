@@ -6,6 +6,7 @@
 mod backoff;
 mod link;
 mod outgoing;
+mod relay;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::logs::Lines;
 use backoff::Backoff;
 use link::Link;
 use outgoing::Outgoing;
+pub(crate) use relay::Relay;
 
 /// Messages on their way to the gateway besides log lines: answers to what it sent.
 const ANSWERS: usize = 256;
@@ -71,6 +73,9 @@ pub(crate) enum SessionError {
     /// It refused the call or broke it off.
     #[error("failed to talk to the gateway: {}", .0.message())]
     Call(#[source] Status),
+    /// It does not want the relay that it asked for.
+    #[error("failed to open a relay: the gateway says {0}")]
+    Relay(http::StatusCode),
     /// It does not answer.
     #[error("failed to talk to the gateway: it does not answer")]
     Silent,
@@ -89,6 +94,8 @@ impl SessionError {
 pub(crate) struct Connection {
     /// For calls of their own.
     pub(crate) client: Client,
+    /// For streams of bytes.
+    pub(crate) gateway: Arc<Gateway>,
     /// Cancelled when the connection is over.
     pub(crate) over: CancellationToken,
     answers: mpsc::Sender<FromSupervisor>,
@@ -117,7 +124,7 @@ pub(crate) enum Parted {
 
 /// What a session tells and hears.
 pub(crate) struct Session {
-    pub(crate) gateway: Gateway,
+    pub(crate) gateway: Arc<Gateway>,
     /// First on each connection.
     pub(crate) hello: Box<dyn Fn() -> Hello + Send + Sync>,
     pub(crate) lines: Arc<Lines>,
@@ -176,10 +183,11 @@ impl Session {
     async fn once(&self, backoff: &mut Backoff) -> Result<Parted, SessionError> {
         let over = CancellationToken::new();
         let _ended = over.clone().drop_guard();
-        let Gateway { socket, authorization } = &self.gateway;
+        let Gateway { socket, authorization } = &*self.gateway;
         let client = link::dial(socket, authorization, over.clone()).await?;
         let (answers, control) = mpsc::channel(ANSWERS);
-        let connection = Connection { client, over: over.clone(), answers };
+        let gateway = Arc::clone(&self.gateway);
+        let connection = Connection { client, gateway, over: over.clone(), answers };
         connection.answer(from_supervisor::Message::Hello((self.hello)()));
         let outgoing = Outgoing::new(control, Arc::clone(&self.lines), self.closing.clone());
         let mut joining = connection.client.clone();

@@ -163,7 +163,7 @@ fn serve(contact: Contact, mut started: Started, ready: Ready) -> Result<(), Sup
         let closing = CancellationToken::new();
         let hello = Arc::clone(&standing);
         let session = Session {
-            gateway,
+            gateway: Arc::new(gateway),
             hello: Box::new(move || hello.hello()),
             lines,
             heard: sender,

@@ -15,6 +15,17 @@ const MESSAGES: usize = 256;
 pub(crate) struct Attached {
     number: u64,
     messages: mpsc::Sender<Result<ToSupervisor, Status>>,
+    /// Of the sandbox's SSH server.
+    pub(crate) host_key: HostKey,
+}
+
+/// What a client knows an SSH server by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HostKey {
+    /// As in known_hosts: kind and base64.
+    pub(crate) line: String,
+    /// As ssh shows it.
+    pub(crate) fingerprint: String,
 }
 
 impl Attached {
@@ -39,11 +50,14 @@ struct Place {
 
 impl Attachment {
     /// A new session takes the place of the one before, which is closed by that.
-    pub(crate) fn attach(&self) -> (Attached, mpsc::Receiver<Result<ToSupervisor, Status>>) {
+    pub(crate) fn attach(
+        &self,
+        host_key: HostKey,
+    ) -> (Attached, mpsc::Receiver<Result<ToSupervisor, Status>>) {
         let (messages, receiver) = mpsc::channel(MESSAGES);
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         place.sessions += 1;
-        let attached = Attached { number: place.sessions, messages };
+        let attached = Attached { number: place.sessions, messages, host_key };
         place.newest = Some(attached.clone());
         self.attached.notify_waiters();
         (attached, receiver)
@@ -93,7 +107,9 @@ mod tests {
         let attachment = Attachment::default();
         assert!(attachment.wait(Duration::from_millis(1)).await.is_none());
         let (waited, (attached, _messages)) =
-            tokio::join!(attachment.wait(Duration::from_secs(60)), async { attachment.attach() },);
+            tokio::join!(attachment.wait(Duration::from_secs(60)), async {
+                attachment.attach(HostKey::default())
+            },);
         assert_eq!(waited.map(|session| session.number), Some(attached.number));
         assert!(attachment.wait(Duration::ZERO).await.is_some(), "there at once");
         assert!(attachment.detach(&attached) && attachment.get().is_none());

@@ -156,6 +156,8 @@ impl Serving {
         builder
             .http2()
             .timer(TokioTimer::new())
+            // Tunnels over HTTP/2: RFC 8441.
+            .enable_connect_protocol()
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * STREAMS)

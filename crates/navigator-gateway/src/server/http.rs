@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
+use super::tunnel;
 use crate::gateway::Gateway;
 
 /// The OpenMetrics text format.
@@ -21,6 +22,7 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/healthz", get(|| async {}))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(tunnel::routes())
         .with_state(gateway)
 }
 

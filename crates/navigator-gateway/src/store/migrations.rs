@@ -6,8 +6,10 @@ use refinery::{Migration, Runner};
 use super::error::StoreError;
 
 /// Every step there ever was, oldest first. A step that was released is never changed.
-const STEPS: [(&str, &str); 1] =
-    [("V1__initial", include_str!("../../migrations/V1__initial.sql"))];
+const STEPS: [(&str, &str); 2] = [
+    ("V1__initial", include_str!("../../migrations/V1__initial.sql")),
+    ("V2__one_time_ssh_sessions", include_str!("../../migrations/V2__one_time_ssh_sessions.sql")),
+];
 /// The server's lock on which gateways that start together wait for each other: `navigate` in bytes.
 const LOCK: i64 = i64::from_be_bytes(*b"navigate");
 

@@ -14,10 +14,12 @@ impl Store {
     /// [`StoreError::Missing`] without the sandbox, or when the store cannot be written.
     pub async fn add_ssh_session(&self, session: &SshSession) -> Result<(), StoreError> {
         let sql = "INSERT INTO ssh_sessions \
-                   (id, sandbox_id, token_hash, created_at, expires_at, revoked) \
-                   VALUES ($1, $2, $3, $4, $5, $6)";
-        let SshSession { id, sandbox_id, token_hash, created_at, expires_at, revoked } = session;
-        let parameters = values![*id, *sandbox_id, token_hash, *created_at, *expires_at, *revoked];
+                   (id, sandbox_id, token_hash, created_at, expires_at, revoked, used) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let SshSession { id, sandbox_id, token_hash, created_at, expires_at, revoked, used } =
+            session;
+        let parameters =
+            values![*id, *sandbox_id, token_hash, *created_at, *expires_at, *revoked, *used];
         self.database().change(Statement::new(sql, parameters)).await.map(drop)
     }
 
@@ -29,7 +31,7 @@ impl Store {
         &self,
         token_hash: &[u8; 32],
     ) -> Result<Option<SshSession>, StoreError> {
-        let sql = "SELECT id, sandbox_id, token_hash, created_at, expires_at, revoked \
+        let sql = "SELECT id, sandbox_id, token_hash, created_at, expires_at, revoked, used \
                    FROM ssh_sessions WHERE token_hash = $1";
         let mut rows = self.database().query(Statement::new(sql, values![token_hash])).await?;
         let Some(mut row) = rows.pop() else {
@@ -44,7 +46,23 @@ impl Store {
             created_at: row.integer("ssh_sessions.created_at")?,
             expires_at: row.integer("ssh_sessions.expires_at")?,
             revoked: row.truth("ssh_sessions.revoked")?,
+            used: row.truth("ssh_sessions.used")?,
         }))
+    }
+
+    /// Uses a right up; whether it was good.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn use_ssh_session(
+        &self,
+        token_hash: &[u8; 32],
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE ssh_sessions SET used = 1 \
+                   WHERE token_hash = $1 AND revoked = 0 AND used = 0 AND expires_at > $2";
+        let used = self.database().change(Statement::new(sql, values![token_hash, now])).await?;
+        Ok(used == 1)
     }
 
     /// Takes a right back and returns its sandbox; `None` when there was none that was still good.

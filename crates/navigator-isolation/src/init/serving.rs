@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use super::{Ready, sessions, terminals};
@@ -13,7 +14,7 @@ use crate::channel::{self, Channel, ExitStatus, Report, Request, Stage};
 use crate::confine::{Confinement, Launch, Session, raw};
 use crate::ids::IdMap;
 use crate::probe::Expectation;
-use crate::spec::{Leader, ProcessSpec, SandboxSpec, Stdio};
+use crate::spec::{Family, Leader, ProcessSpec, SandboxSpec, Stdio};
 use crate::sys;
 
 /// A process that the supervisor asked for.
@@ -61,6 +62,7 @@ impl<'a> Serving<'a> {
             drop_groups: ids.may_drop_groups(),
             filters: &ready.filters,
             expected,
+            builtin: spec.builtin,
         };
         Self { confinement, channel, ready, processes: BTreeMap::new(), ending: false }
     }
@@ -120,12 +122,25 @@ impl<'a> Serving<'a> {
                 let running = self.processes.get(&id);
                 running.map_or(Ok(()), |running| sessions::kill(running.pid))
             }
+            Request::Socket { id, family } => self.socket(id, family),
             Request::SignalAll { signal } => {
                 self.ending = true;
                 sys::signal_everything(signal)?;
                 self.reap()
             }
         }
+    }
+
+    /// Without IP in this kernel there is none, which is told by its absence.
+    fn socket(&self, id: u64, family: Family) -> io::Result<()> {
+        let family = match family {
+            Family::V4 => AddressFamily::INET,
+            Family::V6 => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let made = rustix::net::socket_with(family, SocketType::STREAM, flags, None).ok();
+        let fds: Vec<_> = made.iter().map(AsFd::as_fd).collect();
+        self.channel.send(&Report::Socket { id }, &fds)
     }
 
     fn start(

@@ -33,7 +33,7 @@ pub struct Launch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromSupervisor {
-    #[prost(oneof = "from_supervisor::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_supervisor::Message", tags = "1, 2, 3, 4, 5, 20")]
     pub message: ::core::option::Option<from_supervisor::Message>,
 }
 /// Nested message and enum types in `FromSupervisor`.
@@ -53,6 +53,9 @@ pub mod from_supervisor {
         /// The sandbox has ended, as asked for; nothing follows.
         #[prost(message, tag = "5")]
         Ended(super::Ended),
+        /// A relay cannot be opened.
+        #[prost(message, tag = "20")]
+        RelayRefused(super::RelayRefused),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -90,6 +93,12 @@ pub struct Running {
     pub skipped_paths: ::prost::alloc::vec::Vec<
         super::super::datamodel::v1::SkippedPath,
     >,
+    /// The public key of its SSH server, as in known_hosts: kind and base64.
+    #[prost(string, tag = "20")]
+    pub ssh_host_key: ::prost::alloc::string::String,
+    /// The key's fingerprint, as ssh shows it.
+    #[prost(string, tag = "21")]
+    pub ssh_host_key_fingerprint: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Failure {
@@ -126,7 +135,7 @@ pub struct ExecRefused {
 pub struct Ended {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToSupervisor {
-    #[prost(oneof = "to_supervisor::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "to_supervisor::Message", tags = "1, 2, 3, 4, 5, 20")]
     pub message: ::core::option::Option<to_supervisor::Message>,
 }
 /// Nested message and enum types in `ToSupervisor`.
@@ -146,6 +155,9 @@ pub mod to_supervisor {
         /// End every process, then the sandbox.
         #[prost(message, tag = "5")]
         Stop(super::Stop),
+        /// Open a relay.
+        #[prost(message, tag = "20")]
+        Relay(super::Relay),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -178,6 +190,42 @@ pub struct ExecRequest {
     pub exec_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub start: ::core::option::Option<super::super::v1::ExecStart>,
+}
+/// A stream of bytes between a client and something in the sandbox. The supervisor opens it by an HTTP request with its
+/// credential: CONNECT /session/relay, with the id in the header x-relay-id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Relay {
+    /// Unguessable.
+    #[prost(string, tag = "1")]
+    pub relay_id: ::prost::alloc::string::String,
+    #[prost(oneof = "relay::To", tags = "2, 3, 4")]
+    pub to: ::core::option::Option<relay::To>,
+}
+/// Nested message and enum types in `Relay`.
+pub mod relay {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum To {
+        /// The sandbox's SSH server.
+        #[prost(message, tag = "2")]
+        Ssh(super::SshServer),
+        /// A file server that runs in the sandbox, which speaks SFTP.
+        #[prost(message, tag = "3")]
+        Files(super::FileServer),
+        /// This TCP port of the sandbox's loopback.
+        #[prost(uint32, tag = "4")]
+        Port(u32),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SshServer {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileServer {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RelayRefused {
+    #[prost(string, tag = "1")]
+    pub relay_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Stop {

@@ -69,7 +69,7 @@ pub struct CreateSshSessionRequest {
 pub struct CreateSshSessionResponse {
     #[prost(string, tag = "1")]
     pub sandbox_id: ::prost::alloc::string::String,
-    /// Shown once; good for one hour or until it is revoked.
+    /// Shown once; good for one connection, within an hour or until it is revoked, which ends the connection.
     #[prost(string, tag = "2")]
     pub token: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -82,6 +82,9 @@ pub struct CreateSshSessionResponse {
     pub connect_path: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
     pub host_key_fingerprint: ::prost::alloc::string::String,
+    /// The host key, as in known_hosts: kind and base64.
+    #[prost(string, tag = "100")]
+    pub host_key: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

@@ -14,10 +14,11 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 impl Serving {
     /// Ends every process, within `grace` by itself; then the sandbox. What the processes said last still arrives.
     pub(super) async fn end(self, grace: Duration, events: JoinHandle<()>) {
-        let Self { processes, heard, closing, execs, abandon, .. } = self;
+        let Self { processes, heard, closing, execs, leaving, abandon, .. } = self;
         // What is asked for from now on is not heard.
         drop(heard);
         execs.close();
+        leaving.cancel();
         let asked = tokio::time::timeout(grace, processes.end_all(Signal::TERM)).await;
         if !matches!(asked, Ok(Ok(()))) {
             let killed = tokio::time::timeout(FAREWELL, processes.end_all(Signal::KILL)).await;

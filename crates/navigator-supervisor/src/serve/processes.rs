@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use navigator_isolation::{Event, ProcessSpec, Sandbox};
+use navigator_isolation::{Event, Family, ProcessSpec, Sandbox};
 use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
@@ -73,7 +73,9 @@ impl Processes {
     fn tell(&self, event: Event) {
         let (id, last) = match &event {
             Event::Started { id, .. } | Event::Terminal { id, .. } => (*id, false),
-            Event::NotStarted { id, .. } | Event::Exited { id, .. } => (*id, true),
+            Event::NotStarted { id, .. } | Event::Exited { id, .. } | Event::Socket { id, .. } => {
+                (*id, true)
+            }
             // Whoever stopped it will go on with it.
             Event::Stopped { .. } | Event::Ended => return,
             Event::Empty => return self.empty.notify_one(),
@@ -103,6 +105,22 @@ impl Processes {
             return Err(error);
         }
         Ok(Process { id, events })
+    }
+
+    /// A TCP socket of the sandbox's network, which connects and listens there and nowhere else.
+    pub(super) async fn socket(&self, family: Family) -> io::Result<OwnedFd> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (owner, mut events) = mpsc::channel(1);
+        self.lock().insert(id, owner);
+        if let Err(error) = self.ask(|sandbox| sandbox.socket(id, family)).await {
+            self.lock().remove(&id);
+            return Err(error);
+        }
+        match events.recv().await {
+            Some(Event::Socket { socket: Some(socket), .. }) => Ok(socket),
+            Some(_) => Err(io::ErrorKind::Unsupported.into()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Sends a signal to the process group of a process.

@@ -44,7 +44,11 @@ impl Standing {
             path: skipped.path.display().to_string(),
             reason: skipped.reason.clone(),
         });
-        let running = Running { layers: layers.collect(), skipped_paths: skipped_paths.collect() };
+        let running = Running {
+            layers: layers.collect(),
+            skipped_paths: skipped_paths.collect(),
+            ..Running::default()
+        };
         let discovered = (version == 0).then(|| policy.clone());
         Self { running, revisions, policy: Mutex::new(Numbered { version, discovered }) }
     }

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use navigator_isolation::{Event, Leader, ProcessSpec, StartError, Stdio, Terminal, TerminalSize};
+use navigator_isolation::{
+    Event, Leader, ProcessSpec, Program, StartError, Stdio, Terminal, TerminalSize,
+};
 use navigator_proto::session::v1::StartFailure;
 use navigator_proto::v1::ExecStart;
 use rustix::pipe::PipeFlags;
@@ -50,7 +52,10 @@ pub(super) async fn start(
 
 /// Says what it is that could not be started.
 fn about(spec: &ProcessSpec, failure: StartFailure) -> StartFailure {
-    let program = spec.argv.first().map(String::as_str).unwrap_or_default();
+    let program = match &spec.program {
+        Program::File(argv) => argv.first().map(String::as_str).unwrap_or_default(),
+        Program::Builtin(_) => "built-in",
+    };
     let message = format!("`{program}` in {}: {}", spec.cwd.display(), failure.message);
     StartFailure { message, ..failure }
 }
@@ -146,7 +151,7 @@ fn judge(
         }
     };
     let stdio = if terminal.is_some() { Stdio::Terminal } else { Stdio::Given };
-    Ok(ProcessSpec { argv: start.command, env, cwd, stdio: [stdio; 3], terminal })
+    Ok(ProcessSpec { program: Program::File(start.command), env, cwd, stdio: [stdio; 3], terminal })
 }
 
 /// The size of a terminal; the usual one in place of one that cannot be.
@@ -172,7 +177,7 @@ mod tests {
 
     fn template() -> ProcessSpec {
         ProcessSpec {
-            argv: vec![],
+            program: Program::File(vec![]),
             env: [("TERM".to_owned(), "dumb".to_owned())].into(),
             cwd: "/sandbox".into(),
             stdio: [Stdio::Null; 3],

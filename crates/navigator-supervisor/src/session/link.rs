@@ -38,13 +38,7 @@ pub(super) async fn dial(
     authorization: &HeaderValue,
     over: CancellationToken,
 ) -> Result<Client, SessionError> {
-    let failed = |source| SessionError::Connect { socket: socket.to_owned(), source };
-    let stream = UnixStream::connect(socket).await.map_err(failed)?;
-    // Asked of the connection itself: the place of a gateway that is away may be anybody's to listen on.
-    let uid = stream.peer_cred().map_err(failed)?.uid();
-    if !trusted(uid, rustix::process::geteuid().as_raw()) {
-        return Err(SessionError::Stranger { socket: socket.to_owned(), uid });
-    }
+    let stream = connect(socket).await?;
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .initial_stream_window_size(STREAM_WINDOW)
@@ -64,6 +58,18 @@ pub(super) async fn dial(
     });
     let link = Link { sender, authorization: authorization.clone() };
     Ok(Client::with_origin(link, Uri::from_static("http://gateway")))
+}
+
+/// Connects to a gateway that is trusted.
+pub(super) async fn connect(socket: &Path) -> Result<UnixStream, SessionError> {
+    let failed = |source| SessionError::Connect { socket: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).await.map_err(failed)?;
+    // Asked of the connection itself: the place of a gateway that is away may be anybody's to listen on.
+    let uid = stream.peer_cred().map_err(failed)?.uid();
+    if !trusted(uid, rustix::process::geteuid().as_raw()) {
+        return Err(SessionError::Stranger { socket: socket.to_owned(), uid });
+    }
+    Ok(stream)
 }
 
 /// Only this user and root may be the gateway of this user's sandboxes.

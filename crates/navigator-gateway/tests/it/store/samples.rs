@@ -126,6 +126,7 @@ pub fn session(sandbox_id: Uuid, token: u8) -> SshSession {
         created_at: 10,
         expires_at: 20 + i64::from(token),
         revoked: false,
+        used: false,
     }
 }
 

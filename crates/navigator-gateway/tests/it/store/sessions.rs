@@ -9,6 +9,7 @@ use super::samples::{sandbox, session};
 super::on_both! {
     a_session_is_found_until_it_is_forgotten,
     a_session_is_revoked_once,
+    a_session_is_used_once_while_it_is_good,
 }
 
 async fn a_session_is_found_until_it_is_forgotten(bed: Bed) {
@@ -34,4 +35,21 @@ async fn a_session_is_revoked_once(bed: Bed) {
     assert_eq!(bed.store.revoke_ssh_session(&[1; 32]).await.unwrap(), None);
     assert_eq!(bed.store.revoke_ssh_session(&[2; 32]).await.unwrap(), None);
     assert!(bed.store.ssh_session(&[1; 32]).await.unwrap().unwrap().revoked);
+}
+
+async fn a_session_is_used_once_while_it_is_good(bed: Bed) {
+    let made = sandbox("demo");
+    bed.store.create_sandbox(&made, None).await.unwrap();
+    for number in 1..=3 {
+        bed.store.add_ssh_session(&session(made.id, number)).await.unwrap();
+    }
+    let end = session(made.id, 1).expires_at;
+    assert!(!bed.store.use_ssh_session(&[1; 32], end).await.unwrap(), "it has expired");
+    assert!(bed.store.use_ssh_session(&[1; 32], end - 1).await.unwrap());
+    assert!(!bed.store.use_ssh_session(&[1; 32], end - 1).await.unwrap(), "it was used");
+    assert!(bed.store.ssh_session(&[1; 32]).await.unwrap().unwrap().used);
+    bed.store.revoke_ssh_session(&[2; 32]).await.unwrap();
+    assert!(!bed.store.use_ssh_session(&[2; 32], 0).await.unwrap(), "it was taken back");
+    assert!(!bed.store.use_ssh_session(&[9; 32], 0).await.unwrap(), "there is none");
+    assert_eq!(bed.store.revoke_ssh_session(&[1; 32]).await.unwrap(), Some(made.id), "used or not");
 }

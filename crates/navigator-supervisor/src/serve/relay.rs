@@ -1,0 +1,60 @@
+//! One stream of bytes that the gateway asked for, from the request to its end.
+
+use std::io;
+use std::sync::Arc;
+
+use navigator_proto::session::v1::relay::To;
+use navigator_proto::session::v1::{self as proto, RelayRefused, from_supervisor};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::network;
+use super::processes::Processes;
+use crate::session::{Connection, Relay};
+
+/// Bytes that are read at once, in each direction.
+const CHUNK: usize = 64 * 1024;
+
+/// What a relay needs to be served.
+pub(super) struct Relaying {
+    pub(super) processes: Arc<Processes>,
+    pub(super) connection: Connection,
+}
+
+impl Relaying {
+    /// Opens the relay and serves it until one side ends.
+    pub(super) async fn run(self, relay: proto::Relay) {
+        let proto::Relay { relay_id, to } = relay;
+        if let Err(why) = self.serve(&relay_id, to).await {
+            let refused = RelayRefused { relay_id, message: why.to_string() };
+            self.connection.answer(from_supervisor::Message::RelayRefused(refused));
+        }
+    }
+
+    async fn serve(&self, id: &str, to: Option<To>) -> io::Result<()> {
+        match to {
+            Some(To::Port(port)) => {
+                let port = u16::try_from(port).map_err(|_| io::ErrorKind::InvalidInput)?;
+                // First, so that the client is told when nobody listens there.
+                let inside = network::dial(&self.processes, port).await?;
+                let outside = self.open(id).await?;
+                if let Err(error) = join(outside, inside).await {
+                    tracing::debug!(port, %error, "a connection to a port broke");
+                }
+                Ok(())
+            }
+            Some(To::Ssh(_) | To::Files(_)) | None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    async fn open(&self, id: &str) -> io::Result<Relay> {
+        Relay::open(&self.connection.gateway, id).await.map_err(io::Error::other)
+    }
+}
+
+async fn join(outside: Relay, mut inside: TcpStream) -> io::Result<()> {
+    let Relay { mut stream, first } = outside;
+    inside.write_all(&first).await?;
+    tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut inside, CHUNK, CHUNK).await?;
+    Ok(())
+}
