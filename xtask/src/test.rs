@@ -45,7 +45,7 @@ pub fn run() -> Result<()> {
 /// The API, from Python, with each store and over each kind of connection.
 fn api(python: &Path) -> Result<()> {
     let mut tests = Command::new(python);
-    tests.args(["-m", "pytest", "e2e/api", "-q", "-p", "no:cacheprovider"]);
+    tests.args(["-m", "pytest", "e2e", "-q", "-p", "no:cacheprovider"]);
     shell::run(tests.env("NAVIGATOR_BIN", clients::target()?.join("debug/navigator")))
 }
 

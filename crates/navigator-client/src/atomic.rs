@@ -11,7 +11,10 @@ const BYTES: u64 = 1024 * 1024;
 const EVERYBODY: u32 = 0o002;
 
 /// Writes a file that only its owner may read, and the directories above it.
-pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// The system's; then the file is as it was.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("/"));
     make_directory(directory)?;
     let mut beside = path.as_os_str().to_owned();
@@ -30,7 +33,10 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Makes a directory that only its owner may enter, unless it is there; one that others could put files into is refused.
-pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The system's, and when it is somebody else's.
+pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     check(path, &std::fs::metadata(path)?)
 }

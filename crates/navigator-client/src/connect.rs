@@ -21,7 +21,7 @@ use crate::tls::{self, CredentialsError};
 pub type Api = NavigatorClient<Channel>;
 
 /// How long a gateway may take to accept a connection and to say that it is there.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// How long it may take to begin an answer: the slowest, ending everything in a sandbox, takes seconds.
 const ANSWER: Duration = Duration::from_secs(60);
 /// How often a connection is tried for life, and how long its sign may take. A laptop that slept, or a gateway that
@@ -129,19 +129,19 @@ fn channel(way: Way, first: Connection) -> Channel {
 }
 
 /// A connection of any kind.
-type Connection = Box<dyn Bytes>;
+pub(crate) type Connection = Box<dyn Bytes>;
 
-trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
 /// The way to a gateway, ready to be gone.
-enum Way {
+pub(crate) enum Way {
     Unix(PathBuf),
     Tls { host: String, port: u16, tls: Arc<ClientConfig> },
 }
 
 impl Way {
-    fn to(gateway: &Gateway) -> Result<Self, ConnectError> {
+    pub(crate) fn to(gateway: &Gateway) -> Result<Self, ConnectError> {
         Ok(match &gateway.reach {
             Reach::Local(path) | Reach::Unix(path) => Self::Unix(path.clone()),
             Reach::Tls { host, port, credentials } => Self::tls(host, *port, credentials)?,
@@ -153,7 +153,19 @@ impl Way {
         Ok(Self::Tls { host: host.to_owned(), port, tls })
     }
 
-    async fn dial(&self) -> Result<Connection, ConnectError> {
+    /// The same way for connections that carry one stream: HTTP/1.1, which leaves nothing around the bytes.
+    pub(crate) fn for_tunnels(self) -> Self {
+        match self {
+            Self::Unix(path) => Self::Unix(path),
+            Self::Tls { host, port, tls } => {
+                let mut tls = ClientConfig::clone(&tls);
+                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Self::Tls { host, port, tls: Arc::new(tls) }
+            }
+        }
+    }
+
+    pub(crate) async fn dial(&self) -> Result<Connection, ConnectError> {
         match self {
             Self::Unix(path) => dial_unix(path).await,
             Self::Tls { host, port, tls } => dial_tls(host, *port, tls.clone()).await,

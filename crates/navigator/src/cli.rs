@@ -6,7 +6,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::LogLines;
-use crate::{audit, doctor, exit, gateway, pages, policy, run, sandbox, status, supervise, why};
+use crate::{
+    audit, doctor, exit, gateway, pages, policy, run, sandbox, ssh, status, supervise, why,
+};
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -59,6 +61,8 @@ enum Command {
     Completions(pages::CompletionsArgs),
     /// Print the manual page, or write all of them to a directory
     Man(pages::ManArgs),
+    /// Lead ssh to the SSH server of a sandbox: its ProxyCommand
+    SshProxy(ssh::ProxyArgs),
     /// Serve one sandbox of a gateway, which describes it on standard input
     #[command(hide = true)]
     Supervise,
@@ -93,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(args).map_err(exit::Failure::from),
         Command::Completions(args) => pages::completions(args).map_err(exit::Failure::from),
         Command::Man(args) => pages::man(args).map_err(exit::Failure::from),
+        Command::SshProxy(args) => ssh::proxy(args).map_err(exit::Failure::from),
         Command::Supervise => supervise::run().map_err(exit::Failure::from),
     };
     match result {

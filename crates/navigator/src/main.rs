@@ -11,6 +11,7 @@ mod pages;
 mod policy;
 mod run;
 mod sandbox;
+mod ssh;
 mod status;
 mod supervise;
 mod text_file;

@@ -5,12 +5,13 @@ mod delete;
 pub mod error;
 mod events;
 mod exec;
+mod forward;
 mod get;
 mod lifecycle;
 mod list;
 pub mod listing;
 mod logs;
-mod names;
+pub mod names;
 mod progress;
 pub mod revisions;
 pub mod session;
@@ -19,6 +20,8 @@ mod wait;
 
 use error::SandboxError;
 use session::{Session, block_on};
+
+use crate::ssh::{configuration, editor};
 
 /// Commands over sandboxes.
 #[derive(clap::Subcommand, Debug)]
@@ -34,6 +37,16 @@ pub enum SandboxCommand {
     /// Run a command in a sandbox
     #[command(after_long_help = exec::EXAMPLES)]
     Exec(exec::ExecArgs),
+    /// Reach ports of a sandbox from this machine
+    #[command(after_long_help = forward::EXAMPLES)]
+    Forward(forward::ForwardArgs),
+    /// List and stop what is forwarded in the background
+    Forwards(forward::ForwardsArgs),
+    /// Print how ssh reaches sandboxes, or have it know
+    #[command(after_long_help = configuration::EXAMPLES)]
+    SshConfig(configuration::ConfigArgs),
+    /// Open a sandbox in an editor of this machine
+    Open(editor::OpenArgs),
     /// Print what a sandbox logged
     Logs(logs::LogsArgs),
     /// Print what happened to a sandbox
@@ -54,6 +67,10 @@ pub enum SandboxCommand {
 
 /// Carries out a command and returns the exit code.
 pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
+    if let SandboxCommand::Forwards(args) = command {
+        // No gateway is started for that.
+        return forward::background(args);
+    }
     block_on(async {
         let session = &mut Session::open().await?;
         match command {
@@ -61,6 +78,10 @@ pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
             SandboxCommand::List(args) => list::run(session, args).await,
             SandboxCommand::Get(args) => get::run(session, args).await,
             SandboxCommand::Exec(args) => exec::run(session, args).await,
+            SandboxCommand::Forward(args) => forward::run(session, args).await,
+            SandboxCommand::Open(args) => editor::run(session, args).await,
+            SandboxCommand::SshConfig(args) => configuration::run(session, args).await,
+            SandboxCommand::Forwards(args) => forward::background(args),
             SandboxCommand::Logs(args) => logs::run(session, args).await,
             SandboxCommand::Events(args) => events::run(session, args).await,
             SandboxCommand::Stop(args) => lifecycle::stop(session, args).await,

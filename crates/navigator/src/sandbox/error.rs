@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use navigator_client::{ConnectError, ExecError, GatewaysError, LaunchError};
+use navigator_client::{ConnectError, ExecError, GatewaysError, LaunchError, TunnelError};
 use navigator_gateway::certificates::CertificateError;
 use tonic::{Code, Status};
 
@@ -87,6 +88,29 @@ pub enum SandboxError {
         /// The supervisor's words.
         why: String,
     },
+    /// No way into a sandbox.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
+    /// No editor that is known.
+    #[error("failed to find an editor: none of code, cursor and zed is installed")]
+    NoEditor,
+    /// ssh does not know sandboxes.
+    #[error("failed to open the sandbox: ssh does not know the way")]
+    NoSshConfiguration,
+    /// Words that do not belong together.
+    #[error("failed to understand the arguments: {0}")]
+    Usage(&'static str),
+    /// A port of this machine.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The background.
+    #[error("failed to go on in the background: {0}")]
+    Background(String),
     /// Nothing to go back to.
     #[error("failed to roll back: no earlier version was in force")]
     NoEarlier,
@@ -149,6 +173,7 @@ impl SandboxError {
         match self {
             Self::Refused { source, .. } => Some(source.0.code()),
             Self::Exec(ExecError::Gateway(status)) => Some(status.code()),
+            Self::Tunnel(TunnelError::Right(status)) => Some(status.code()),
             _ => None,
         }
     }
@@ -165,6 +190,7 @@ impl SandboxError {
                 | CertificateError::Names(_),
             ) => 2,
             Self::NoName | Self::Unconfirmed(_) | Self::Argument(_) | Self::File { .. } => 2,
+            Self::Usage(_) | Self::NoEditor | Self::NoSshConfiguration => 2,
             Self::Gateways(GatewaysError::Name(_) | GatewaysError::Address(_)) => 2,
             Self::Gateways(
                 GatewaysError::Unknown(_) | GatewaysError::Exists(_) | GatewaysError::Local,
@@ -212,6 +238,12 @@ impl SandboxError {
             Self::Exec(ExecError::Cut) => "look whether the sandbox runs: `navigator sandbox get`",
             Self::File { .. } => "name a file that you may read",
             Self::Stop(_) => "look at `navigator gateway status`",
+            Self::Tunnel(TunnelError::Connect(error)) => connect_hint(error),
+            Self::Tunnel(TunnelError::Right(_)) => return self.code_hint(),
+            Self::Tunnel(_) => "look whether the sandbox runs: `navigator sandbox get`",
+            Self::NoEditor => "install one, or use `navigator sandbox connect`",
+            Self::NoSshConfiguration => "run `navigator sandbox ssh-config --install` once",
+            Self::Listen { .. } => "name another port, or 0 for one that is free",
             _ => return None,
         };
         Some(next.into())

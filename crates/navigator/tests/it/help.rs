@@ -250,18 +250,22 @@ fn sandbox_lists_its_commands() {
     Usage: navigator sandbox [OPTIONS] <COMMAND>
 
     Commands:
-      create  Create a sandbox, and run a command in it
-      list    List sandboxes [alias: ls]
-      get     Show one sandbox
-      exec    Run a command in a sandbox
-      logs    Print what a sandbox logged
-      events  Print what happened to a sandbox
-      stop    End everything that runs in sandboxes and keep their files
-      start   Start stopped sandboxes again
-      delete  Delete sandboxes with everything in them [alias: rm]
-      wait    Wait until a sandbox is ready, stopped or deleted
-      policy  Set and show the policy of a sandbox
-      help    Print this message or the help of the given subcommand(s)
+      create      Create a sandbox, and run a command in it
+      list        List sandboxes [alias: ls]
+      get         Show one sandbox
+      exec        Run a command in a sandbox
+      forward     Reach ports of a sandbox from this machine
+      forwards    List and stop what is forwarded in the background
+      ssh-config  Print how ssh reaches sandboxes, or have it know
+      open        Open a sandbox in an editor of this machine
+      logs        Print what a sandbox logged
+      events      Print what happened to a sandbox
+      stop        End everything that runs in sandboxes and keep their files
+      start       Start stopped sandboxes again
+      delete      Delete sandboxes with everything in them [alias: rm]
+      wait        Wait until a sandbox is ready, stopped or deleted
+      policy      Set and show the policy of a sandbox
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
       -v, --verbose...  Log more: once for decisions, twice for everything
