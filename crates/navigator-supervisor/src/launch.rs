@@ -160,6 +160,11 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
     };
     let mounts = mounts(&spec)?;
     let home = home::prepare(&directory, &policy, &mounts)?;
+    let mut env = template.environment;
+    // Login shells are told where programs are when the sandbox starts.
+    env.extend(
+        spec.environment.get_key_value("PATH").map(|(name, path)| (name.clone(), path.clone())),
+    );
     let request = Request {
         id: launch.sandbox_id,
         name: launch.sandbox_name,
@@ -168,7 +173,7 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         workdir: Some(workdir(&mounts)),
         binds: mounts,
         home: Some(home),
-        env: template.environment,
+        env,
         path: std::env::var("PATH").ok(),
         term: None,
         timeout: None,

@@ -1,6 +1,7 @@
 //! From a policy and a request to the plain values that the isolation crate acts on. Pure but for looking at
 //! what exists; nothing is started here.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use navigator_isolation::{
@@ -26,6 +27,11 @@ const RESERVED: [&str; 6] = ["/", "/proc", "/dev", "/etc", "/sys", "/.navigator"
 
 /// Where the agent is told where it is, below its home directory.
 pub(crate) const README: &str = ".navigator/README.md";
+
+/// What login shells read last of the system's files.
+const LOGIN: &str = "/etc/profile.d/zz-navigator.sh";
+/// Why it is there.
+const LOGIN_WORDS: &str = "# A login shell has the PATH of every other process of this sandbox.\n";
 
 /// A request that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +162,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
             Compatibility::HardRequirement => Requirement::Hard,
             Compatibility::BestEffort => Requirement::BestEffort,
         },
-        files: files(request, &user.home),
+        files: files(request, &user.home, &process.env),
         user,
         disk_bytes: request.disk_bytes,
         processes: request.limits.processes.unwrap_or(DEFAULT_PROCESSES),
@@ -255,14 +261,17 @@ fn network(request: &Request) -> Network {
 }
 
 /// The files that are made for the sandbox. A home directory of the host gets its own when that is prepared.
-fn files(request: &Request, home: &Path) -> Vec<SyntheticFile> {
-    match &request.home {
-        None => {
-            let path = home.join(README);
-            vec![SyntheticFile { path, content: readme(request).into_bytes() }]
-        }
-        Some(_) => vec![],
+fn files(request: &Request, home: &Path, env: &BTreeMap<String, String>) -> Vec<SyntheticFile> {
+    let path = env.get("PATH").map(String::as_str).unwrap_or_default();
+    let mut files = vec![SyntheticFile {
+        path: LOGIN.into(),
+        content: format!("{LOGIN_WORDS}PATH='{}'\n", path.replace('\'', "'\\''")).into_bytes(),
+    }];
+    if request.home.is_none() {
+        let path = home.join(README);
+        files.push(SyntheticFile { path, content: readme(request).into_bytes() });
     }
+    files
 }
 
 /// What the agent is told about where it is.

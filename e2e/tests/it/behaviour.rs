@@ -143,3 +143,14 @@ fn what_is_written_at_home_is_gone_after_the_run() {
         assert_ne!(code(&case.run(&[], &["cat", "/sandbox/kept"])), 0);
     });
 }
+
+#[test]
+fn login_shells_have_the_path_of_every_other_process() {
+    as_everyone(|case| {
+        let path = |shell: &[&str]| stdout(&case.run(&["-q"], shell));
+        let plain = path(&["sh", "-c", "echo \"$PATH\""]);
+        assert!(plain.contains("/bin"), "{plain}");
+        assert_eq!(path(&["sh", "-lc", "echo \"$PATH\""]), plain);
+        assert_eq!(path(&["bash", "-lc", "echo \"$PATH\""]), plain);
+    });
+}
