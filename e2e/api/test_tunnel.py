@@ -3,6 +3,10 @@ import concurrent.futures
 import hashlib
 import threading
 
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
 import pytest
 
 import policies
@@ -203,3 +207,80 @@ def test_the_number_of_connections_is_bounded(gateway, client):
             return ask(stream, **into(sandbox, right(client, sandbox), port))[0] == 200
 
     eventually("places are given back", again)
+
+
+class Http2:
+    """A way in by extended CONNECT (RFC 8441), on a connection that carries others as well."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self._connection.initiate_connection()
+        self._connection.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 20})
+        self._came, self._answers, self._ended = {}, {}, set()
+        self._flush()
+        while not self._connection.remote_settings.get(h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL):
+            self._read()
+
+    def ask(self, path="/connect/port", protocol="navigator", **headers):
+        stream = self._connection.get_next_available_stream_id()
+        pseudo = [(":method", "CONNECT"), (":protocol", protocol), (":scheme", "https"), (":path", path)]
+        named = [(f"x-{name.replace('_', '-')}", str(value)) for name, value in headers.items()]
+        self._connection.send_headers(stream, [*pseudo, (":authority", "localhost"), *named])
+        self._flush()
+        while stream not in self._answers:
+            self._read()
+        return stream, self._answers[stream]
+
+    def say(self, stream, data, end=False):
+        self._connection.send_data(stream, data, end_stream=end)
+        self._flush()
+
+    def hear(self, stream, length):
+        while len(self._came.get(stream, b"")) < length and stream not in self._ended:
+            self._read()
+        return self._came.get(stream, b"")
+
+    def _read(self):
+        data = self._stream.recv(65536)
+        assert data, "the gateway hung up"
+        for event in self._connection.receive_data(data):
+            if isinstance(event, h2.events.ResponseReceived):
+                self._answers[event.stream_id] = int(dict(event.headers)[":status"])
+            elif isinstance(event, h2.events.DataReceived):
+                self._came[event.stream_id] = self._came.get(event.stream_id, b"") + event.data
+                self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
+                self._ended.add(event.stream_id)
+        self._flush()
+
+    def _flush(self):
+        self._stream.sendall(self._connection.data_to_send())
+
+
+def test_many_ways_share_one_connection_of_http2(gateway, client, sandbox, echo, way):
+    port = echo()
+    with connection(gateway, way, "h2") as plain:
+        http2 = Http2(plain)
+        opened = [http2.ask(**into(sandbox, right(client, sandbox), port)) for _ in range(5)]
+        assert [status for _, status in opened] == [200] * 5
+        for stream, _ in opened:
+            http2.say(stream, b"from %d" % stream)
+        for stream, _ in reversed(opened):
+            assert http2.hear(stream, 6) == b"from %d" % stream
+        http2.say(opened[0][0], b"", end=True)
+        assert http2.hear(opened[0][0], 1 << 20) == b"from %d" % opened[0][0]
+
+
+def test_a_right_that_is_taken_back_cuts_its_stream_of_http2(gateway, client, sandbox, echo):
+    port, token = echo(), right(client, sandbox)
+    with connection(gateway, "tls", "h2") as plain:
+        http2 = Http2(plain)
+        stream, status = http2.ask(**into(sandbox, token, port))
+        kept, _ = http2.ask(**into(sandbox, right(client, sandbox), port))
+        assert status == 200
+        assert client.navigator.RevokeSshSession(api.RevokeSshSessionRequest(token=token)).revoked
+        assert http2.hear(stream, 1) == b""
+        http2.say(kept, b"still")
+        assert http2.hear(kept, 5) == b"still"
+        assert http2.ask(**into(sandbox, token, port))[1] == 401

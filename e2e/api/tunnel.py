@@ -16,7 +16,7 @@ def right(client, sandbox):
 
 
 @contextlib.contextmanager
-def connection(gateway, client_kind):
+def connection(gateway, client_kind, protocol="http/1.1"):
     """A connection to a gateway, over its socket or over TLS."""
     if client_kind == "unix":
         with socket.socket(socket.AF_UNIX) as plain:
@@ -30,7 +30,7 @@ def connection(gateway, client_kind):
         both.write(identity.certificate + identity.key)
         both.flush()
         context.load_cert_chain(both.name)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=LONGEST) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as secure:
             yield secure
