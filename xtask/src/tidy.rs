@@ -26,10 +26,21 @@ const BANNED: [&str; 9] = [
     "async-std",
 ];
 /// Dependencies that would turn the architecture around: crate, and what it must never reach.
-const FORBIDDEN: [(&str, &[&str]); 8] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     ("navigator-policy", &["tokio", "http", "hyper", "rustix", "jiff", "nix"]),
     ("navigator-isolation", &["navigator-policy", "navigator-egress", "tokio", "hyper"]),
     ("navigator-egress", &["navigator-isolation", "navigator-supervisor", "tonic", "prost"]),
+    (
+        "navigator-ssh",
+        &[
+            "navigator-proto",
+            "navigator-gateway",
+            "navigator-isolation",
+            "navigator-egress",
+            "navigator-supervisor",
+            "tonic",
+        ],
+    ),
     // Its session speaks gRPC; of the gateway it knows nothing else.
     (
         "navigator-supervisor",
@@ -53,9 +64,10 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("navigator-proto", &["navigator-isolation", "navigator-egress", "rusqlite", "clap"]),
 ];
 /// Oldest versions without known holes.
-const OLDEST: [(&str, [u64; 3]); 5] = [
+const OLDEST: [(&str, [u64; 3]); 6] = [
     ("rustls", [0, 23, 45]),
     ("h2", [0, 4, 16]),
+    ("russh", [0, 65, 1]),
     ("anyhow", [1, 0, 103]),
     ("rustls-webpki", [0, 103, 13]),
     ("aws-lc-sys", [0, 39, 0]),
