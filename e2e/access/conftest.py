@@ -1,4 +1,5 @@
 """What the tests are given: a gateway with mutual TLS, a user of another machine, and a sandbox."""
+import itertools
 import os
 import pathlib
 import sys
@@ -12,6 +13,15 @@ import policies
 from certificates import Authority
 from gateway_process import Gateway
 from person import Person
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def marker():
+    """A number of seconds that only one test sleeps."""
+    return f"8{os.getpid()}.{next(_numbers):04}"
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,8 @@ pub(crate) struct Contact {
 pub(crate) struct Order {
     pub(crate) request: Request,
     pub(crate) environment: Environment,
+    /// File of its SSH server's key.
+    pub(crate) host_key: PathBuf,
     pub(crate) level: Level,
     /// The revision that the policy is; 0 for one that was discovered.
     pub(crate) policy_version: u32,
@@ -187,7 +189,8 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         command: vec![],
     };
     let environment = Environment { provider: launch.provider_environment, spec: spec.environment };
-    Ok(Order { request, environment, level, policy_version: launch.policy_version })
+    let host_key = directory.join("ssh_host_key");
+    Ok(Order { request, environment, level, policy_version: launch.policy_version, host_key })
 }
 
 fn limits(bounds: Bounds) -> Result<Limits, OrderError> {

@@ -8,6 +8,7 @@ mod network;
 mod output;
 mod processes;
 mod relay;
+mod ssh;
 mod standing;
 mod start;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use navigator_proto::session::v1::{ExecRefused, RelayRefused, from_supervisor, to_supervisor};
+use navigator_ssh::HostKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ pub(crate) use environment::Environment;
 use exec::Exec;
 pub(crate) use processes::Processes;
 use relay::Relaying;
+use ssh::Inside;
 pub(crate) use standing::{Standing, VERSION};
 
 /// Processes at once that the gateway may have asked for: far above what people and tools do, and each takes six
@@ -57,6 +60,7 @@ pub(crate) struct Serving {
     closing: CancellationToken,
     places: Arc<Semaphore>,
     relays: Arc<Semaphore>,
+    host_key: HostKey,
     /// Everything that is served.
     execs: TaskTracker,
     /// Cancelled when the sandbox is to end.
@@ -70,6 +74,7 @@ impl Serving {
         processes: Processes,
         standing: Arc<Standing>,
         environment: Environment,
+        host_key: HostKey,
         heard: mpsc::Receiver<Heard>,
         closing: CancellationToken,
     ) -> Self {
@@ -81,6 +86,7 @@ impl Serving {
             closing,
             places: Arc::new(Semaphore::new(EXECS)),
             relays: Arc::new(Semaphore::new(RELAYS)),
+            host_key,
             leaving: CancellationToken::new(),
             execs: TaskTracker::new(),
             abandon: CancellationToken::new(),
@@ -173,8 +179,16 @@ impl Serving {
             let refused = RelayRefused { relay_id: relay.relay_id, message };
             return connection.answer(from_supervisor::Message::RelayRefused(refused));
         };
-        let relaying =
-            Relaying { processes: Arc::clone(&self.processes), connection: connection.clone() };
+        let inside = Inside {
+            processes: Arc::clone(&self.processes),
+            environment: self.environment.clone(),
+        };
+        let relaying = Relaying {
+            inside: Arc::new(inside),
+            host_key: self.host_key.clone(),
+            connection: connection.clone(),
+            leaving: self.leaving.child_token(),
+        };
         let leaving = self.leaving.clone();
         self.execs.spawn(async move {
             tokio::select! {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use navigator_proto::session::v1::{Failure, Hello, hello};
+use navigator_ssh::{HostKey, HostKeyError};
 use rustix::fs::FileType;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,9 @@ pub enum SuperviseError {
     /// The credential cannot be used.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// The key of its SSH server.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// The supervisor's own event loop.
     #[error("failed to serve the sandbox")]
     Serve(#[source] io::Error),
@@ -65,6 +69,7 @@ impl SuperviseError {
             Self::Startup(_)
             | Self::Lock(_)
             | Self::Credential(_)
+            | Self::HostKey(_)
             | Self::Serve(_)
             | Self::Refused
             | Self::Lost => "Launch",
@@ -149,10 +154,17 @@ fn serve(contact: Contact, mut started: Started, ready: Ready) -> Result<(), Sup
     let token = contact.token.open().map_err(failed)?;
     let gateway = Gateway::new(contact.socket, &token)?;
     drop(token);
+    // After init was made, which is a copy of this process.
+    let host_key = HostKey::kept_at(&order.host_key)?;
     let revisions =
         started.take_revisions().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let standing =
-        Arc::new(Standing::new(&started, revisions, order.policy_version, &order.request.policy));
+    let standing = Arc::new(Standing::new(
+        &started,
+        &host_key,
+        revisions,
+        order.policy_version,
+        &order.request.policy,
+    ));
     let Started { sandbox, limits, audit, egress, runtime, process, id, name, .. } = started;
     let shutdown = CancellationToken::new();
     let over = runtime.block_on(async {
@@ -171,7 +183,8 @@ fn serve(contact: Contact, mut started: Started, ready: Ready) -> Result<(), Sup
         };
         let processes = Processes::new(sandbox, process)?;
         tracing::info!("the sandbox runs");
-        let serving = Serving::new(processes, standing, order.environment, heard, closing);
+        let serving =
+            Serving::new(processes, standing, order.environment, host_key, heard, closing);
         let over = serving.run(session).await;
         shutdown.cancel();
         over

@@ -1,4 +1,4 @@
-//! Connections to the sandbox's own loopback: on sockets that its init made, which lead nowhere else.
+//! Connections to the sandbox's own loopback, and listeners there: on sockets that its init made, which lead nowhere else.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,12 +6,14 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use navigator_isolation::Family;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::processes::Processes;
 
 /// How long a program in the sandbox may take to accept a connection.
 const ACCEPT: Duration = Duration::from_secs(10);
+/// Connections that wait until a client takes them.
+const BACKLOG: u32 = 128;
 
 /// Connects to a port of the sandbox's loopback, by whichever protocol somebody listens there.
 pub(super) async fn dial(processes: &Processes, port: u16) -> io::Result<TcpStream> {
@@ -28,6 +30,14 @@ pub(super) async fn dial(processes: &Processes, port: u16) -> io::Result<TcpStre
 pub(super) async fn dial_at(processes: &Processes, at: SocketAddr) -> io::Result<TcpStream> {
     let connecting = socket(processes, at).await?.connect(at);
     tokio::time::timeout(ACCEPT, connecting).await.map_err(|_| io::ErrorKind::TimedOut)?
+}
+
+/// Listens at an address of the sandbox's loopback.
+pub(super) async fn listen(processes: &Processes, at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(processes, at).await?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(BACKLOG)
 }
 
 /// A socket for an address; every address that is not loopback is refused.

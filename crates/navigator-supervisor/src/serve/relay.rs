@@ -1,24 +1,33 @@
 //! One stream of bytes that the gateway asked for, from the request to its end.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
 use navigator_proto::session::v1::relay::To;
 use navigator_proto::session::v1::{self as proto, RelayRefused, from_supervisor};
+use navigator_ssh::{HostKey, Options, serve};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use super::network;
-use super::processes::Processes;
+use super::ssh::Inside;
 use crate::session::{Connection, Relay};
 
 /// Bytes that are read at once, in each direction.
 const CHUNK: usize = 64 * 1024;
 
+/// Variables that SSH clients may set: `git` says with it which protocol it speaks.
+const VARIABLES: [&str; 1] = ["GIT_PROTOCOL"];
+
 /// What a relay needs to be served.
 pub(super) struct Relaying {
-    pub(super) processes: Arc<Processes>,
+    pub(super) inside: Arc<Inside>,
+    pub(super) host_key: HostKey,
     pub(super) connection: Connection,
+    /// Cancelled when the sandbox is to end.
+    pub(super) leaving: CancellationToken,
 }
 
 impl Relaying {
@@ -36,20 +45,35 @@ impl Relaying {
             Some(To::Port(port)) => {
                 let port = u16::try_from(port).map_err(|_| io::ErrorKind::InvalidInput)?;
                 // First, so that the client is told when nobody listens there.
-                let inside = network::dial(&self.processes, port).await?;
+                let inside = network::dial(&self.inside.processes, port).await?;
                 let outside = self.open(id).await?;
                 if let Err(error) = join(outside, inside).await {
                     tracing::debug!(port, %error, "a connection to a port broke");
                 }
                 Ok(())
             }
-            Some(To::Ssh(_) | To::Files(_)) | None => Err(io::ErrorKind::Unsupported.into()),
+            Some(To::Ssh(_)) => {
+                let outside = self.open(id).await?;
+                let inside = Arc::clone(&self.inside);
+                let (key, leaving) = (&self.host_key, self.leaving.clone());
+                let served = serve(outside.joined(), key, inside, options(), leaving).await;
+                if let Err(error) = served {
+                    tracing::debug!(error = &error as &dyn Error, "an SSH client has gone");
+                }
+                Ok(())
+            }
+            Some(To::Files(_)) | None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     async fn open(&self, id: &str) -> io::Result<Relay> {
         Relay::open(&self.connection.gateway, id).await.map_err(io::Error::other)
     }
+}
+
+/// What clients may decide besides what every SSH client may.
+fn options() -> Options {
+    Options { environment: VARIABLES.map(str::to_owned).to_vec(), ..Options::default() }
 }
 
 async fn join(outside: Relay, mut inside: TcpStream) -> io::Result<()> {

@@ -6,6 +6,8 @@ use navigator_policy::Policy;
 use navigator_proto::datamodel::v1::{IsolationLayer, SkippedPath};
 use navigator_proto::session::v1::{Hello, PolicyResult, PolicyRevision, Running, Welcome, hello};
 
+use navigator_ssh::HostKey;
+
 use crate::revisions::Revisions;
 use crate::start::Started;
 
@@ -31,6 +33,7 @@ impl Standing {
     /// A sandbox that was started under a policy; `version` is 0 when that was discovered.
     pub(crate) fn new(
         started: &Started,
+        host_key: &HostKey,
         revisions: Revisions,
         version: u32,
         policy: &Policy,
@@ -47,7 +50,9 @@ impl Standing {
         let running = Running {
             layers: layers.collect(),
             skipped_paths: skipped_paths.collect(),
-            ..Running::default()
+            // Without it clients cannot know the server, and will not talk with it.
+            ssh_host_key: host_key.public_line().unwrap_or_default(),
+            ssh_host_key_fingerprint: host_key.fingerprint(),
         };
         let discovered = (version == 0).then(|| policy.clone());
         Self { running, revisions, policy: Mutex::new(Numbered { version, discovered }) }

@@ -51,7 +51,7 @@ pub(super) async fn start(
 }
 
 /// Says what it is that could not be started.
-fn about(spec: &ProcessSpec, failure: StartFailure) -> StartFailure {
+pub(super) fn about(spec: &ProcessSpec, failure: StartFailure) -> StartFailure {
     let program = match &spec.program {
         Program::File(argv) => argv.first().map(String::as_str).unwrap_or_default(),
         Program::Builtin(_) => "built-in",
@@ -61,14 +61,47 @@ fn about(spec: &ProcessSpec, failure: StartFailure) -> StartFailure {
 }
 
 async fn run(processes: &Processes, spec: &ProcessSpec) -> Result<Running, StartFailure> {
-    let ours = |error: io::Error| failure(FAILED, format!("failed to start a process: {error}"));
+    match spawn(processes, spec).await? {
+        (process, Ends::Terminal(master)) => {
+            let terminal = watch(master).map_err(ours)?;
+            let (stdin, stdout) = (Arc::clone(&terminal), Some(Arc::clone(&terminal)));
+            Ok(Running { process, stdin, stdout, stderr: None, terminal: Some(terminal) })
+        }
+        (process, Ends::Pipes { stdin, stdout, stderr }) => {
+            let [stdin, stdout, stderr] = [watch(stdin), watch(stdout), watch(stderr)];
+            Ok(Running {
+                process,
+                stdin: stdin.map_err(ours)?,
+                stdout: Some(stdout.map_err(ours)?),
+                stderr: Some(stderr.map_err(ours)?),
+                terminal: None,
+            })
+        }
+    }
+}
+
+fn ours(error: io::Error) -> StartFailure {
+    failure(FAILED, format!("failed to start a process: {error}"))
+}
+
+/// Our ends of a process's input and output.
+pub(super) enum Ends {
+    /// A pipe each.
+    Pipes { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+    /// The controlling side of its terminal.
+    Terminal(OwnedFd),
+}
+
+/// Starts a process on a terminal if it wants one, and otherwise on pipes.
+pub(super) async fn spawn(
+    processes: &Processes,
+    spec: &ProcessSpec,
+) -> Result<(Process, Ends), StartFailure> {
     if spec.terminal.is_some() {
         let mut process = processes.spawn(spec, &[]).await.map_err(ours)?;
-        let master =
-            started(&mut process).await?.ok_or_else(|| ours(io::ErrorKind::InvalidData.into()))?;
-        let terminal = watch(master).map_err(ours)?;
-        let (stdin, stdout) = (Arc::clone(&terminal), Some(Arc::clone(&terminal)));
-        return Ok(Running { process, stdin, stdout, stderr: None, terminal: Some(terminal) });
+        let master = started(&mut process).await?;
+        let master = master.ok_or_else(|| ours(io::ErrorKind::InvalidData.into()))?;
+        return Ok((process, Ends::Terminal(master)));
     }
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| ours(error.into()));
     let ((reads, stdin), (stdout, writes), (stderr, warns)) = (pipe()?, pipe()?, pipe()?);
@@ -76,14 +109,7 @@ async fn run(processes: &Processes, spec: &ProcessSpec) -> Result<Running, Start
     let mut process = processes.spawn(spec, &given).await.map_err(ours)?;
     drop((reads, writes, warns));
     started(&mut process).await?;
-    let [stdin, stdout, stderr] = [watch(stdin), watch(stdout), watch(stderr)];
-    Ok(Running {
-        process,
-        stdin: stdin.map_err(ours)?,
-        stdout: Some(stdout.map_err(ours)?),
-        stderr: Some(stderr.map_err(ours)?),
-        terminal: None,
-    })
+    Ok((process, Ends::Pipes { stdin, stdout, stderr }))
 }
 
 fn watch(fd: OwnedFd) -> io::Result<Watched> {

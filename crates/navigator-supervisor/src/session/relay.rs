@@ -1,11 +1,14 @@
 //! A stream of bytes to the gateway, for one client that it has there.
 
+use std::io::Cursor;
+
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Method, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::link::connect;
@@ -28,6 +31,12 @@ impl Relay {
     /// Opens the relay that the gateway asked for.
     pub(crate) async fn open(gateway: &Gateway, id: &str) -> Result<Self, SessionError> {
         tokio::time::timeout(ANSWER, open(gateway, id)).await.map_err(|_| SessionError::Silent)?
+    }
+
+    /// The stream from its first byte.
+    pub(crate) fn joined(self) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+        let (from, to) = self.stream.into_split();
+        tokio::io::join(Cursor::new(self.first).chain(from), to)
     }
 }
 
