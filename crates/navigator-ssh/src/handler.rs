@@ -66,7 +66,12 @@ impl<S: Sandbox> Handler<S> {
         let sandbox = Arc::clone(&self.sandbox);
         let session =
             session::Session { sandbox, handle: handle.clone(), output, input, requests, permit };
-        self.channels.serve(id, handle, closed, session.run(wanted));
+        self.channels.serve(id, handle, async move {
+            tokio::select! {
+                () = session.run(wanted) => {}
+                () = closed.cancelled() => {}
+            }
+        });
         true
     }
 
@@ -176,8 +181,8 @@ impl<S: Sandbox> russh::server::Handler for Handler<S> {
             let id = output.id();
             let (input, closed) = channels.open(id, Stage::Relay);
             reply.accept().await;
-            channels.serve(id, handle, closed, async move {
-                relay::join(stream, &output, &input).await;
+            channels.serve(id, handle, async move {
+                relay::join(stream, &output, &input, &closed).await;
                 drop(permit);
             });
         });
