@@ -164,6 +164,23 @@ async fn sftp_moves_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_modern_algorithms_are_offered() {
+    let server = Server::new();
+    let output = server.ssh(&["-vv"], "true").await;
+    let (_, offered) = output.stderr.split_once("peer server KEXINIT proposal").unwrap();
+    let lines: Vec<_> = offered.lines().skip(1).take(8).collect();
+    let offered: Vec<_> = lines.iter().filter_map(|line| line.rsplit_once(": ")).collect();
+    let offered: Vec<_> = offered.iter().map(|(_, names)| names.trim()).collect();
+    let ciphers = "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,\
+                   aes256-ctr,aes128-ctr";
+    let hashes = "hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com";
+    let exchanges = "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,\
+                     ext-info-s,kex-strict-s-v00@openssh.com";
+    let expected = [exchanges, "ssh-ed25519", ciphers, ciphers, hashes, hashes, "none", "none"];
+    assert_eq!(offered, expected, "{}", output.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agent_and_x11_are_not_forwarded() {
     let server = Server::new();
     let output = server.ssh(&["-A", "-X"], "env").await;

@@ -98,13 +98,14 @@ async fn a_dynamic_forward_reaches_the_loopback_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_of_the_sandbox_reaches_the_client() {
-    let server = Server::new();
+    let mut server = Server::new();
     let (target, port) = (echo().await, free().await);
     let forward = format!("{port}:127.0.0.1:{target}");
     let line = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3; head -n 1 <&3");
     let options = ["-o", "ExitOnForwardFailure=yes", "-R", &forward];
     let output = server.ssh(&options, &line).await;
     assert_eq!(output.stdout, "hello\n", "{output:?}");
+    server.ended.recv().await.unwrap().unwrap();
     TcpStream::connect(("127.0.0.1", port)).await.unwrap_err();
 }
 
