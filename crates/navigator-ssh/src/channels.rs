@@ -110,12 +110,16 @@ impl Channels {
         self.lock().get_mut(&id).map(f)
     }
 
-    /// A client closed a channel.
+    /// A client closed a channel, or its task is over.
     pub(crate) fn remove(&self, id: ChannelId) {
         let removed = self.lock().remove(&id);
         if let Some(channel) = removed {
             channel.closed.cancel();
-            channel.input.refuse();
+            match channel.stage {
+                // What has arrived is still passed on.
+                Stage::Relay => channel.input.end(),
+                Stage::Preparing(_) | Stage::Running(_) => channel.input.refuse(),
+            }
         }
     }
 
@@ -130,22 +134,17 @@ impl Channels {
         });
     }
 
-    /// Runs what serves a channel, until it is over, fails, or the client closes the channel; then closes it.
+    /// Runs what serves a channel until it is over or fails, and closes the channel.
     pub(crate) fn serve(
         self: &Arc<Self>,
         id: ChannelId,
         handle: Handle,
-        closed: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let channels = Arc::clone(self);
         self.spawn(async move {
-            let task = AssertUnwindSafe(task).catch_unwind();
-            tokio::select! {
-                () = closed.cancelled() => {}
-                result = task => if result.is_err() {
-                    tracing::error!("the task of a channel panicked");
-                }
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                tracing::error!("the task of a channel panicked");
             }
             channels.remove(id);
             // Without a connection there is no channel to close.

@@ -23,7 +23,8 @@ const ROOM: usize = 512 << 10;
 const HELD: usize = 64 << 20;
 /// The window of a channel that waits: the smallest that is ever opened again by what arrives.
 const TRICKLE: u32 = 2;
-/// How long a stream rests when a channel that waits asks again, so that asking costs little.
+/// How long a stream rests when a channel that waits asks again, so that asking costs little; less when a channel gets
+/// room meanwhile.
 const REST: Duration = Duration::from_millis(20);
 /// Input that is given to a process at once: what a pipe holds.
 const CHUNK: usize = 64 << 10;
@@ -74,7 +75,20 @@ impl Flow {
         }
         let now = Instant::now();
         gate.rest = gate.rest.filter(|rest| *rest > now);
-        Poll::Ready(gate.rest.map_or(Read::Now, Read::After))
+        let Some(rest) = gate.rest else {
+            return Poll::Ready(Read::Now);
+        };
+        gate.reader = Some(context.waker().clone());
+        Poll::Ready(Read::After(rest))
+    }
+
+    /// A channel has room again: whoever rests may ask for it.
+    fn roomier(&self) {
+        let mut gate = lock(&self.gate);
+        gate.rest = None;
+        if let Some(reader) = gate.reader.take() {
+            reader.wake();
+        }
     }
 
     fn release(&self, bytes: usize) {
@@ -177,12 +191,12 @@ impl Input {
         let full = bytes >= ROOM || (state.full && bytes >= ROOM / 2);
         if full != state.full {
             state.full = full;
-            let count = &self.flow.full;
             if full {
-                count.fetch_add(1, Ordering::Relaxed)
+                self.flow.full.fetch_add(1, Ordering::Relaxed);
             } else {
-                count.fetch_sub(1, Ordering::Relaxed)
-            };
+                self.flow.full.fetch_sub(1, Ordering::Relaxed);
+                self.flow.roomier();
+            }
         }
     }
 }

@@ -111,8 +111,8 @@ impl Accepting {
         };
         let id = output.id();
         let (input, closed) = channels.confirmed(id).await;
-        channels.serve(id, handle, closed, async move {
-            relay::join(stream, &output, &input).await;
+        channels.serve(id, handle, async move {
+            relay::join(stream, &output, &input, &closed).await;
             drop(permit);
         });
     }

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use russh::server::{Auth, ChannelOpenHandle, Handle, Msg, Session};
-use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Pty, Sig};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Error, Pty, Sig};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::channels::{Channels, Preparing, Stage};
 use crate::environment::Environment;
 use crate::flow::Input;
 use crate::forwards::Forwards;
-use crate::server::Entrance;
 use crate::session::{self, Request};
 use crate::{Command, Sandbox, Terminal, TerminalSize, USER, Wanted, loopback, relay, signals};
 
@@ -28,7 +28,8 @@ pub(crate) struct Handler<S> {
     channels: Arc<Channels>,
     forwards: Forwards,
     allowed: Vec<String>,
-    entrance: Arc<Entrance>,
+    /// Tells that the client is in.
+    entered: CancellationToken,
 }
 
 impl<S: Sandbox> Handler<S> {
@@ -36,9 +37,9 @@ impl<S: Sandbox> Handler<S> {
         sandbox: Arc<S>,
         channels: Arc<Channels>,
         allowed: Vec<String>,
-        entrance: Arc<Entrance>,
+        entered: CancellationToken,
     ) -> Self {
-        Self { sandbox, channels, forwards: Forwards::default(), allowed, entrance }
+        Self { sandbox, channels, forwards: Forwards::default(), allowed, entered }
     }
 
     /// Starts what a session is for; false when it runs already or was never opened.
@@ -66,7 +67,12 @@ impl<S: Sandbox> Handler<S> {
         let sandbox = Arc::clone(&self.sandbox);
         let session =
             session::Session { sandbox, handle: handle.clone(), output, input, requests, permit };
-        self.channels.serve(id, handle, closed, session.run(wanted));
+        self.channels.serve(id, handle, async move {
+            tokio::select! {
+                () = session.run(wanted) => {}
+                () = closed.cancelled() => {}
+            }
+        });
         true
     }
 
@@ -101,14 +107,7 @@ impl<S: Sandbox> russh::server::Handler for Handler<S> {
     type Error = Error;
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
-        if user == USER {
-            return Ok(Auth::Accept);
-        }
-        let handle = self.entrance.handle.get().ok_or(Error::Inconsistent)?;
-        let why = format!("the only user of a sandbox is `{USER}`");
-        let reason = Disconnect::IllegalUserName;
-        handle.disconnect(reason, why, String::new()).await?;
-        Ok(Auth::reject())
+        Ok(if user == USER { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey_offered(
@@ -120,7 +119,7 @@ impl<S: Sandbox> russh::server::Handler for Handler<S> {
     }
 
     async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Error> {
-        self.entrance.entered.cancel();
+        self.entered.cancel();
         Ok(())
     }
 
@@ -176,8 +175,8 @@ impl<S: Sandbox> russh::server::Handler for Handler<S> {
             let id = output.id();
             let (input, closed) = channels.open(id, Stage::Relay);
             reply.accept().await;
-            channels.serve(id, handle, closed, async move {
-                relay::join(stream, &output, &input).await;
+            channels.serve(id, handle, async move {
+                relay::join(stream, &output, &input, &closed).await;
                 drop(permit);
             });
         });

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_util::sync::CancellationToken;
 
 use crate::Sandbox;
 use crate::channels::Output;
@@ -15,6 +16,8 @@ use crate::flow::Input;
 
 /// How long a connection within one machine may take.
 const DIAL: Duration = Duration::from_secs(10);
+/// How long what a client sent before it closed its channel may take to be read.
+const LINGER: Duration = Duration::from_secs(30);
 /// Bytes read at once: two packets of the largest usual size.
 const CHUNK: usize = 64 << 10;
 
@@ -34,15 +37,41 @@ pub(crate) async fn dial<S: Sandbox>(
     Err(last)
 }
 
-/// Passes bytes on both ways until both have ended or one has failed.
-pub(crate) async fn join(stream: TcpStream, output: &Output, input: &Input) {
+/// Passes bytes on both ways until both have ended, or the client has closed the channel and what it sent is passed on.
+pub(crate) async fn join(
+    stream: TcpStream,
+    output: &Output,
+    input: &Input,
+    closed: &CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to send small packets at once");
     }
     let (reads, writes) = stream.into_split();
-    // A connection that failed has nothing to say any more.
-    let _failed = tokio::try_join!(up(reads, output), down(writes, input));
-    input.refuse();
+    let up = async {
+        let passed = tokio::select! {
+            passed = up(reads, output) => passed,
+            () = closed.cancelled() => return,
+        };
+        if passed.is_err() {
+            // It is reset, for both directions.
+            input.refuse();
+        }
+    };
+    let down = async {
+        if down(writes, input).await.is_err() {
+            // Nobody reads any more; an answer may still come.
+            input.refuse();
+        }
+    };
+    let late = async {
+        closed.cancelled().await;
+        tokio::time::sleep(LINGER).await;
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(up, down) } => {}
+        () = late => {}
+    }
 }
 
 async fn up(mut stream: OwnedReadHalf, output: &Output) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! One connection, from the first byte to the last.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::Algorithm;
@@ -73,15 +73,6 @@ pub enum ServeError {
     Login,
 }
 
-/// What the connection and its handler both know.
-#[derive(Debug, Default)]
-pub(crate) struct Entrance {
-    /// Reaches the client, to say why it is refused.
-    pub(crate) handle: OnceLock<russh::server::Handle>,
-    /// The client is in.
-    pub(crate) entered: CancellationToken,
-}
-
 /// Serves one stream until it ends or is cancelled. Then nothing that it started is left: processes are killed by
 /// dropping their [`crate::Control`], also when this future is dropped.
 ///
@@ -102,20 +93,15 @@ where
     let stop = cancel.child_token();
     let _stops_when_dropped = stop.clone().drop_guard();
     let channels = Arc::new(Channels::new(stop.clone()));
-    let entrance = Arc::new(Entrance::default());
+    let entered = CancellationToken::new();
     let config = Arc::new(config(key, &options));
     let stream = Gated::new(stream, Arc::clone(&channels.flow), &stop);
     let handler =
-        Handler::new(sandbox, Arc::clone(&channels), options.environment, Arc::clone(&entrance));
-    let served = async {
-        let session = run_stream(config, stream, handler).await?;
-        // Set once, here.
-        let _first = entrance.handle.set(session.handle());
-        session.await
-    };
+        Handler::new(sandbox, Arc::clone(&channels), options.environment, entered.clone());
+    let served = async { run_stream(config, stream, handler).await?.await };
     let result = tokio::select! {
         served = served => served.map_err(ServeError::Protocol),
-        () = late(&entrance.entered) => Err(ServeError::Login),
+        () = late(&entered) => Err(ServeError::Login),
     };
     stop.cancel();
     channels.tasks.close();

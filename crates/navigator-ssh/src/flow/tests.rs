@@ -40,6 +40,7 @@ async fn a_full_channel_gets_a_trickle_and_others_get_windows() {
     while slow.is_full() {
         slow.next().await.unwrap();
     }
+    assert!(lock(&flow.gate).rest.is_none());
     assert_eq!(flow.next_window(Some(&slow), TRICKLE), WINDOW);
 }
 

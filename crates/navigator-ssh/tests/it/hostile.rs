@@ -62,7 +62,7 @@ fn memory() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passwords_and_keys_are_refused() {
+async fn passwords_keys_and_other_users_are_refused() {
     let server = Server::new();
     let mut client = connect(&server).await;
     assert!(!client.authenticate_password("sandbox", "x").await.unwrap().success());
@@ -71,6 +71,9 @@ async fn passwords_and_keys_are_refused() {
     let key = russh::keys::PrivateKeyWithHashAlg::new(Arc::new(key.unwrap()), None);
     assert!(!client.authenticate_publickey("sandbox", key).await.unwrap().success());
     assert!(client.authenticate_none("sandbox").await.unwrap().success());
+    let mut other = connect(&server).await;
+    assert!(!other.authenticate_none("root").await.unwrap().success());
+    other.channel_open_session().await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]
