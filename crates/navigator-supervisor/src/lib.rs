@@ -8,6 +8,7 @@
 pub mod audit;
 mod audit_log;
 mod environment;
+mod files;
 mod follow;
 mod gate;
 mod launch;

@@ -166,7 +166,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
         user,
         disk_bytes: request.disk_bytes,
         processes: request.limits.processes.unwrap_or(DEFAULT_PROCESSES),
-        builtin: None,
+        builtin: Some(crate::files::serve),
     };
     Ok(Plan { spec, process })
 }

@@ -62,7 +62,8 @@ impl Relaying {
                 }
                 Ok(())
             }
-            Some(To::Files(_)) | None => Err(io::ErrorKind::Unsupported.into()),
+            Some(To::Files(_)) => self.inside.files(self.open(id).await?).await,
+            None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -1,7 +1,9 @@
 //! The sandbox as its SSH server reaches it: processes confined as every other, connections on its own loopback.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use navigator_isolation::{
@@ -15,6 +17,7 @@ use super::Environment;
 use super::network;
 use super::processes::{Process, Processes};
 use super::start::{self, Ends};
+use crate::session::Relay;
 
 /// The shell of a user that has none.
 const SHELL: &str = "/bin/sh";
@@ -73,6 +76,26 @@ impl Inside {
         });
         let stdio = if terminal.is_some() { Stdio::Terminal } else { Stdio::Given };
         ProcessSpec { program, env, cwd: template.cwd.clone(), stdio: [stdio; 3], terminal }
+    }
+}
+
+impl Inside {
+    /// Has a confined process serve files on a client's stream itself, until one of them ends.
+    pub(super) async fn files(&self, client: Relay) -> io::Result<()> {
+        let (stream, first) = client.blocking()?;
+        let template = self.processes.template();
+        let spec = ProcessSpec {
+            program: Program::Builtin(first.to_vec()),
+            env: BTreeMap::new(),
+            cwd: template.cwd.clone(),
+            stdio: [Stdio::Given, Stdio::Given, Stdio::Null],
+            terminal: None,
+        };
+        let process = self.processes.spawn(&spec, &[stream.as_fd(), stream.as_fd()]).await?;
+        drop(stream);
+        let _killed = Reach { processes: Arc::clone(&self.processes), id: process.id };
+        ended(process).await;
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A stream of bytes to the gateway, for one client that it has there.
 
 use std::io::Cursor;
+use std::os::unix::net::UnixStream as Blocking;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -31,6 +32,13 @@ impl Relay {
     /// Opens the relay that the gateway asked for.
     pub(crate) async fn open(gateway: &Gateway, id: &str) -> Result<Self, SessionError> {
         tokio::time::timeout(ANSWER, open(gateway, id)).await.map_err(|_| SessionError::Silent)?
+    }
+
+    /// The stream for a process that knows nothing of event loops, and what came before.
+    pub(crate) fn blocking(self) -> std::io::Result<(Blocking, Bytes)> {
+        let stream = self.stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        Ok((stream, self.first))
     }
 
     /// The stream from its first byte.
