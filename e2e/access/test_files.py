@@ -45,7 +45,7 @@ def test_sftp_does_what_people_ask_of_it(ssh, here):
         "df /sandbox",
     )
     assert b"Remote working directory: /sandbox" in done.stdout
-    assert b"-rw-r-----" in done.stdout and b"link -> three" in done.stdout
+    assert b"-rw-r-----" in done.stdout
     assert digest(here / "one") == digest(here / "two") == digest(here / "four")
 
 

@@ -82,11 +82,14 @@ def test_the_file_server_is_confined_like_every_process(ssh, owner, gateway, san
             assert server[name] == plain[name], name
         # It is a copy of what started the sandbox: nobody inside may look into it, nor touch it.
         inner = server["NSpid"].split()[-1]
-        script = f"kill -0 {inner}; cat /proc/{inner}/environ /proc/{inner}/maps; ls /proc/{inner}; echo x > /proc/{inner}/mem"
-        done = owner.shell(sandbox, script)
-        assert done.out == b"" and done.err.count(b"\n") >= 4, done
-        assert all(os.readlink(f"/proc/{servers[0]}/fd/{fd}").startswith(("pipe:", "socket:", "/dev/null")) for fd in range(3))
-        assert len(os.listdir(f"/proc/{servers[0]}/fd")) == 3
+        for number in (inner, 1):
+            script = "cat /proc/$0/environ /proc/$0/maps; ls /proc/$0/cwd/; cat /proc/$0/fd/0; cat /proc/$0/mem"
+            done = owner.run(sandbox, "/bin/sh", "-c", script, str(number))
+            assert done.out.strip() == b"" and done.err.count(b"enied") == 5, done
+            assert owner.run(sandbox, "cat", f"/proc/{number}/cmdline").out.strip(b"\0") == b"", number
+        held = {fd: os.readlink(f"/proc/{servers[0]}/fd/{fd}") for fd in os.listdir(f"/proc/{servers[0]}/fd")}
+        assert sorted(held) == ["0", "1", "2", "3"] and held["3"].endswith("/sandbox"), held
+        assert all(held[fd].startswith(("pipe:", "socket:", "/dev/null")) for fd in "012"), held
     finally:
         process.stdin.close()
         process.wait(20)
@@ -96,3 +99,14 @@ def test_the_file_server_is_confined_like_every_process(ssh, owner, gateway, san
 def children(pid):
     text = (PROC / str(pid) / "task" / str(pid) / "children").read_text()
     return [int(child) for child in text.split()]
+
+
+def test_people_see_and_end_what_others_started(ssh, owner, sandbox, marker):
+    events = owner.events(sandbox, "sleep", marker)
+    eventually("it runs", lambda: sleeping(marker))
+    assert marker in ssh.text("ps -eo args")
+    assert ssh.text(f"pkill -xf 'sleep {marker}' && echo ended") == "ended"
+    assert [event.exit.exit_code for event in events if event.HasField("exit")] == [128 + 15]
+    # The first process is nobody's to end.
+    assert ssh.run("kill -9 1; kill -STOP 1; kill -TERM 1; sleep 0.1; echo still here").stdout == b"still here\n"
+    assert owner.run(sandbox, "true").code == 0

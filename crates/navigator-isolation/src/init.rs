@@ -10,6 +10,7 @@ mod terminals;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
@@ -26,6 +27,10 @@ use serving::Serving;
 /// How readily the kernel ends a process of a sandbox when the machine runs out of memory, before anything
 /// of the user's own. Source: proc_pid_oom_score_adj(5).
 const OOM_SCORE: &str = "500";
+
+/// Fields of proc_pid_stat(5): where a process's arguments begin and end in its memory.
+const ARG_START: usize = 48;
+const ARG_END: usize = 49;
 
 /// What init needs from before the clone.
 pub(crate) struct Init {
@@ -65,8 +70,25 @@ impl Init {
         keep.sort_unstable();
         sys::close_all_but(&keep)?;
         rustix::thread::set_name(c"navigator-init")?;
-        std::fs::write("/proc/self/oom_score_adj", OOM_SCORE)
+        std::fs::write("/proc/self/oom_score_adj", OOM_SCORE)?;
+        forget_arguments()
     }
+}
+
+/// Wipes the arguments that the supervisor was started with: what is in this memory is for everybody inside to see in
+/// `/proc/1/cmdline`, and names what is outside.
+fn forget_arguments() -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Behind the name, which may hold anything, the first field is the third of proc_pid_stat(5).
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<u64>().ok());
+    let (Some(start), Some(end)) = (field(ARG_START), field(ARG_END)) else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem")?;
+    let length = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+    memory.write_all_at(&vec![0; length], start)
 }
 
 /// The finished sandbox, as init holds it.

@@ -50,7 +50,8 @@ impl Search {
                     return Ok(true);
                 }
             }
-            Err(source) if is_gone(source) => return Ok(false),
+            // It cannot be looked into, and need not be.
+            Err(source) if is_gone(source) || pid == INIT => return Ok(false),
             Err(source) if is_ending(proc, pid, source) => {}
             Err(source) => return Err(fail(source)),
         }

@@ -44,7 +44,10 @@ pub(super) fn populate(
     for (path, target) in LINKS {
         tree.symlink(Path::new(path), Path::new(target))?;
     }
-    mount_new(tree, "proc", "/proc", &[("hidepid", "invisible")])?;
+    // Each process has a Landlock domain of its own, so that none may look into another; by their group they all see who
+    // is there, as people expect of `ps`.
+    let group = spec.user.gid.to_string();
+    mount_new(tree, "proc", "/proc", &[("hidepid", "invisible"), ("gid", &group)])?;
     mount_new(tree, "devpts", "/dev/pts", &[("ptmxmode", "0666"), ("mode", "0600")])?;
     tree.own_directory(Path::new("/dev/shm"), 0o1777)?;
     tree.own_directory(Path::new("/tmp"), 0o1777)?;
