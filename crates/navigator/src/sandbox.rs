@@ -15,6 +15,7 @@ pub mod names;
 mod progress;
 pub mod revisions;
 pub mod session;
+mod transfer;
 pub mod view;
 mod wait;
 
@@ -37,6 +38,12 @@ pub enum SandboxCommand {
     /// Run a command in a sandbox
     #[command(after_long_help = exec::EXAMPLES)]
     Exec(exec::ExecArgs),
+    /// Copy files to and from a sandbox
+    #[command(visible_alias = "copy", after_long_help = transfer::COPY_EXAMPLES)]
+    Cp(transfer::CopyArgs),
+    /// Make a directory of a sandbox like one of this machine, or the other way round
+    #[command(after_long_help = transfer::SYNC_EXAMPLES)]
+    Sync(transfer::SyncArgs),
     /// Reach ports of a sandbox from this machine
     #[command(after_long_help = forward::EXAMPLES)]
     Forward(forward::ForwardArgs),
@@ -78,6 +85,8 @@ pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
             SandboxCommand::List(args) => list::run(session, args).await,
             SandboxCommand::Get(args) => get::run(session, args).await,
             SandboxCommand::Exec(args) => exec::run(session, args).await,
+            SandboxCommand::Cp(args) => transfer::copy(session, args).await,
+            SandboxCommand::Sync(args) => transfer::sync(session, args).await,
             SandboxCommand::Forward(args) => forward::run(session, args).await,
             SandboxCommand::Open(args) => editor::run(session, args).await,
             SandboxCommand::SshConfig(args) => configuration::run(session, args).await,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use navigator_client::{ConnectError, ExecError, GatewaysError, LaunchError, TunnelError};
 use navigator_gateway::certificates::CertificateError;
+use navigator_transfer::TransferError;
 use tonic::{Code, Status};
 
 use crate::gateway::serve::ServeFailure;
@@ -97,6 +98,9 @@ pub enum SandboxError {
     /// ssh does not know sandboxes.
     #[error("failed to open the sandbox: ssh does not know the way")]
     NoSshConfiguration,
+    /// Files that were not copied.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// Words that do not belong together.
     #[error("failed to understand the arguments: {0}")]
     Usage(&'static str),
@@ -243,6 +247,14 @@ impl SandboxError {
             Self::Tunnel(_) => "look whether the sandbox runs: `navigator sandbox get`",
             Self::NoEditor => "install one, or use `navigator sandbox connect`",
             Self::NoSshConfiguration => "run `navigator sandbox ssh-config --install` once",
+            Self::Transfer(TransferError::Changed(_)) => "copy it again",
+            Self::Transfer(TransferError::InTheWay(_)) => {
+                "remove what is in the way, or name another place"
+            }
+            Self::Transfer(TransferError::Name { .. } | TransferError::TooMuch { .. }) => {
+                "copy parts of it, and do not trust what runs in this sandbox"
+            }
+            Self::Transfer(_) => "start it again: what has arrived is not copied twice",
             Self::Listen { .. } => "name another port, or 0 for one that is free",
             _ => return None,
         };

@@ -30,6 +30,15 @@ impl Progress {
                 write!(io::stderr(), "\r\x1b[K{text}").and_then(|()| io::stderr().flush());
         }
     }
+
+    /// Takes the line back.
+    pub fn clear(&mut self) {
+        if self.shown {
+            self.shown = false;
+            // As above.
+            let _unheard = write!(io::stderr(), "\r\x1b[K").and_then(|()| io::stderr().flush());
+        }
+    }
 }
 
 /// Whether progress is shown where there is a terminal.
@@ -43,9 +52,6 @@ pub enum Visibility {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown {
-            // As above.
-            let _unheard = write!(io::stderr(), "\r\x1b[K").and_then(|()| io::stderr().flush());
-        }
+        self.clear();
     }
 }
