@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::{clients, shell};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("setpriv", "util-linux"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
@@ -20,6 +20,11 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("npm", "npm"),
     ("openssl", "openssl"),
     ("ssh", "openssh-client"),
+    ("rsync", "rsync"),
+    ("tmux", "tmux"),
+    ("vi", "vim-tiny"),
+    ("less", "less"),
+    ("ps", "procps"),
 ];
 /// The server of the tests with `ssh`, which is in few people's `PATH`.
 const SSHD: &str = "/usr/sbin/sshd";
@@ -42,7 +47,7 @@ pub fn run() -> Result<()> {
     api(&python)
 }
 
-/// The API, from Python, with each store and over each kind of connection.
+/// The API, from Python, with each store and over each kind of connection; and the ways into sandboxes, by real clients.
 fn api(python: &Path) -> Result<()> {
     let mut tests = Command::new(python);
     tests.args(["-m", "pytest", "e2e", "-q", "-p", "no:cacheprovider"]);

@@ -18,6 +18,7 @@ use super::progress::Visibility;
 use super::session::Session;
 use super::view::SandboxView;
 use super::wait::{Goal, until};
+use super::{forward, transfer};
 use crate::output::say;
 use crate::run::arguments::{self, EnvArg, MountArg};
 
@@ -61,6 +62,14 @@ pub struct CreateArgs {
     /// Mount a file or directory of the gateway's machine; at /sandbox/NAME unless DST is given
     #[arg(long, short = 'm', value_name = "SRC[:DST][:ro]")]
     mount: Vec<MountArg>,
+
+    /// Copy this file or directory into it before the command runs; may be given several times
+    #[arg(long, value_name = "PATH", conflicts_with = "detach")]
+    upload: Vec<PathBuf>,
+
+    /// Reach this port of it from this machine, in the background, as [[ADDRESS:]LOCAL:]REMOTE
+    #[arg(long, value_name = "PORT", value_parser = forward::port, conflicts_with = "detach")]
+    forward: Vec<forward::Port>,
 
     /// Bound the memory of everything in it, such as 512M or 2G
     #[arg(long, value_name = "SIZE", value_parser = arguments::size)]
@@ -179,6 +188,7 @@ async fn show(
         if let Some(ready) = until(session, &name, Goal::Ready, visibility(args)).await? {
             sandbox = ready;
         }
+        furnish(session, args, &name).await?;
     }
     print_one(&SandboxView::from(sandbox), args.output, SandboxView::text)?;
     Ok(0)
@@ -186,6 +196,15 @@ async fn show(
 
 fn visibility(args: &CreateArgs) -> Visibility {
     if args.quiet { Visibility::Hidden } else { Visibility::Shown }
+}
+
+/// Brings what it is to have from this machine.
+async fn furnish(session: &mut Session, args: &CreateArgs, name: &str) -> Result<(), SandboxError> {
+    transfer::upload(session, name, &args.upload, args.quiet).await?;
+    if !args.forward.is_empty() {
+        forward::in_background(name, &args.forward)?;
+    }
+    Ok(())
 }
 
 async fn run_in(
@@ -200,6 +219,10 @@ async fn run_in(
     }
     tokio::select! {
         ready = until(session, &name, Goal::Ready, visibility(args)) => drop(ready?),
+        signal = interrupts.asked_to_end() => return Ok(128 + signal),
+    }
+    tokio::select! {
+        furnished = furnish(session, args, &name) => furnished?,
         signal = interrupts.asked_to_end() => return Ok(128 + signal),
     }
     let run = Exec {

@@ -22,7 +22,7 @@ use super::names;
 use super::session::Session;
 use crate::output::{line, say};
 use background::Record;
-use ports::Port;
+pub use ports::{Port, port};
 
 /// Shown below the long help.
 pub const EXAMPLES: &str = "\
@@ -110,6 +110,12 @@ pub async fn run(session: &mut Session, args: &ForwardArgs) -> Result<u8, Sandbo
         }),
         result = serving => result.map(|()| 0),
     }
+}
+
+/// Forwards in the background, and says what.
+pub fn in_background(sandbox: &str, ports: &[Port]) -> Result<(), SandboxError> {
+    background::start(sandbox, ports)?.iter().for_each(tell);
+    Ok(())
 }
 
 fn tell(forwarded: &Forwarded) {

@@ -147,6 +147,9 @@ pub async fn upload(
     sources: &[PathBuf],
     quiet: bool,
 ) -> Result<(), SandboxError> {
+    if sources.is_empty() {
+        return Ok(());
+    }
     let client = client(session, Some(&name.to_owned())).await?;
     for source in sources {
         let shown = Shown::new(visibility(quiet));

@@ -254,6 +254,8 @@ fn sandbox_lists_its_commands() {
       list        List sandboxes [alias: ls]
       get         Show one sandbox
       exec        Run a command in a sandbox
+      cp          Copy files to and from a sandbox [alias: copy]
+      sync        Make a directory of a sandbox like one of this machine, or the other way round
       forward     Reach ports of a sandbox from this machine
       forwards    List and stop what is forwarded in the background
       ssh-config  Print how ssh reaches sandboxes, or have it know
@@ -331,6 +333,12 @@ fn sandbox_create_explains_itself() {
 
       -m, --mount <SRC[:DST][:ro]>
               Mount a file or directory of the gateway's machine; at /sandbox/NAME unless DST is given
+
+          --upload <PATH>
+              Copy this file or directory into it before the command runs; may be given several times
+
+          --forward <PORT>
+              Reach this port of it from this machine, in the background, as [[ADDRESS:]LOCAL:]REMOTE
 
           --memory <SIZE>
               Bound the memory of everything in it, such as 512M or 2G

@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::sandbox::error::SandboxError;
 
+/// What is said of a word that is no port.
+const NO_PORT: &str = "a port is [[ADDRESS:]LOCAL:]REMOTE, such as 9000:8080";
+
 /// A port to forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -23,8 +26,13 @@ pub fn split(words: &[String]) -> Result<(Option<String>, Vec<Port>), SandboxErr
     match ports {
         Some(ports) if !ports.is_empty() => Ok((name, ports)),
         Some(_) => Err(SandboxError::Usage("no port is named; write one such as 8080")),
-        None => Err(SandboxError::Usage("a port is [[ADDRESS:]LOCAL:]REMOTE, such as 9000:8080")),
+        None => Err(SandboxError::Usage(NO_PORT)),
     }
+}
+
+/// One port, as an argument.
+pub fn port(word: &str) -> Result<Port, String> {
+    parse(word).ok_or_else(|| NO_PORT.to_owned())
 }
 
 /// Whether a word can only be meant as a port.
