@@ -123,9 +123,9 @@ def test_a_right_that_is_taken_back_cuts_the_session(gateway, owner, sandbox, ss
         tokens.append(session.token)
         with stream, way as inside:
             tunnel.ask(inside, "/connect/ssh", sandbox_id=sandbox.id, sandbox_token=session.token)
-            back = threading.Thread(target=copy, args=(inside, stream), daemon=True)
+            back = threading.Thread(target=tunnel.copy, args=(inside, stream), daemon=True)
             back.start()
-            copy(stream, inside)
+            tunnel.copy(stream, inside)
             back.join(20)
 
     threading.Thread(target=carry, daemon=True).start()
@@ -138,15 +138,6 @@ def test_a_right_that_is_taken_back_cuts_the_session(gateway, owner, sandbox, ss
     process.communicate()
     listener.close()
     eventually("what it started has ended", lambda: not sleeping(marker))
-
-
-def copy(source, target):
-    try:
-        while part := source.recv(65536):
-            target.sendall(part)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
 
 
 def test_everything_ends_when_the_gateway_does(gateway, ssh, marker):

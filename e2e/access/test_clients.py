@@ -108,9 +108,9 @@ def test_an_auditor_finds_nothing(gateway, owner, sandbox):
             session = owner.navigator.CreateSshSession(api.CreateSshSessionRequest(sandbox_id=sandbox.id))
             status, said = tunnel.ask(inside, "/connect/ssh", sandbox_id=sandbox.id, sandbox_token=session.token)
             assert status == 200, said
-            back = threading.Thread(target=copy, args=(inside, stream), daemon=True)
+            back = threading.Thread(target=tunnel.copy, args=(inside, stream), daemon=True)
             back.start()
-            copy(stream, inside)
+            tunnel.copy(stream, inside)
             back.join(20)
 
     def serve():
@@ -136,12 +136,3 @@ def test_an_auditor_finds_nothing(gateway, owner, sandbox):
     ]
     assert failed == [] and found["cves"] == [], done.stdout.decode()
     assert sum(len(found[kind]) for kind in ("kex", "key", "enc", "mac")) > 5
-
-
-def copy(source, target):
-    try:
-        while part := source.recv(65536):
-            target.sendall(part)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass

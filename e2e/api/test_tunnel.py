@@ -155,7 +155,7 @@ def test_an_unknown_sandbox_is_not_found(gateway, client, sandbox, name):
         assert ask(stream, **headers)[0] == 404
 
 
-@pytest.mark.parametrize("port", ["", "0", "-1", "65536", "http", "80, 81"])
+@pytest.mark.parametrize("port", ["", "0", "-1", "+80", "65536", "http", "80, 81"])
 def test_what_is_no_port_is_refused(gateway, client, sandbox, port):
     with connection(gateway, "unix") as stream:
         assert ask(stream, **into(sandbox, right(client, sandbox), port))[0] == 400

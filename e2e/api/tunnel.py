@@ -66,3 +66,11 @@ def everything(stream):
         while part := stream.recv(65536):
             parts.append(part)
     return b"".join(parts)
+
+
+def copy(source, target):
+    """Carries bytes from one stream to another until the end."""
+    with contextlib.suppress(OSError):
+        while part := source.recv(65536):
+            target.sendall(part)
+        target.shutdown(socket.SHUT_WR)

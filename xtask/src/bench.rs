@@ -2,6 +2,7 @@
 //!
 //! Rows are interleaved: floor, peer, ours, and again, so that a machine that drifts moves all of them.
 
+mod access;
 mod gateway;
 mod identity;
 mod inspected;
@@ -14,23 +15,45 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::shell;
 pub use inspected::inside;
 use row::{Check, Kind, Row, Summary};
 
-/// Runs every row and prints one table.
-pub fn run() -> Result<()> {
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Group {
+    Start,
+    Decisions,
+    Gateway,
+    Access,
+    Identity,
+    Network,
+    Inspected,
+}
+
+/// Runs the rows of some groups, or of all, and prints one table.
+pub fn run(groups: &[Group]) -> Result<()> {
     shell::cargo("build --release -p navigator -p navigator-testkit -p xtask --bins")?;
     let release = target().join("release");
-    let mut rows = start::rows(&release)?;
-    rows.push(decisions(&release, 15, Duration::from_nanos(500))?);
-    rows.push(decisions(&release, 1_000, Duration::from_micros(2))?);
-    rows.extend(gateway::rows(&release)?);
-    rows.extend(identity::rows(&release)?);
-    rows.extend(network::rows(&release)?);
-    rows.extend(inspected::rows(&release)?);
+    let groups = if groups.is_empty() { Group::value_variants() } else { groups };
+    let mut rows = vec![];
+    for group in groups {
+        rows.extend(match group {
+            Group::Start => start::rows(&release)?,
+            Group::Decisions => vec![
+                decisions(&release, 15, Duration::from_nanos(500))?,
+                decisions(&release, 1_000, Duration::from_micros(2))?,
+            ],
+            Group::Gateway => gateway::rows(&release)?,
+            Group::Access => access::rows(&release)?,
+            Group::Identity => identity::rows(&release)?,
+            Group::Network => network::rows(&release)?,
+            Group::Inspected => inspected::rows(&release)?,
+        });
+    }
     println!("{}", Row::heading());
     for row in &rows {
         println!("{}", row.line());

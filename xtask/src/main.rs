@@ -27,8 +27,8 @@ enum Command {
     Test,
     /// Check the rules about files and dependencies
     Tidy,
-    /// Measure next to the floor, in a release build
-    Bench,
+    /// Measure next to the floor, in a release build; all, or what is named
+    Bench { groups: Vec<bench::Group> },
     /// The part of `bench` that runs inside a fake internet
     #[command(hide = true)]
     BenchInside { release: PathBuf, dir: PathBuf },
@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => ci::run(),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
-        Command::Bench => bench::run(),
+        Command::Bench { groups } => bench::run(&groups),
         Command::BenchInside { release, dir } => bench::inside(&release, &dir),
         Command::Pages => {
             shell::cargo("run --quiet -p navigator -- man --dir crates/navigator/man")

@@ -1,7 +1,7 @@
 //! The Landlock domain that every process of a sandbox lives in.
 //!
 //! Mounts already hide what was not granted; Landlock says the same again in another part of the kernel, and
-//! adds what mounts cannot: no abstract sockets across the border, no look into other processes through `/proc`.
+//! adds what mounts cannot: no signals and no abstract sockets across the border, no access through `/proc`.
 //! Source: landlock(7).
 
 use std::io;
@@ -63,9 +63,8 @@ impl Domain {
             ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
         }
         if kernel >= 6 {
-            // Not signals: processes of one sandbox may end each other, whoever started them. There is nobody else in
-            // their pid namespace but init, which the kernel keeps from their signals (pid_namespaces(7)).
-            ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
+            // Signals too: whoever could stop a process that is about to be confined would stop init, which waits for it.
+            ruleset = ruleset.scope(Scope::from_all(abi))?;
         }
         let mut created = ruleset.create()?;
         created = created.add_rule(PathBeneath::new(open(Path::new("/"))?, AccessFs::ReadDir))?;
@@ -135,9 +134,9 @@ fn known_abi(kernel: u32) -> Option<ABI> {
 fn status(kernel: u32) -> LayerStatus {
     let missing = match kernel {
         0..OLDEST => Some("this kernel has no usable Landlock: mounts alone hold files"),
-        2 => Some("truncating needs no right before ABI 3"),
-        3..=4 => Some("device control needs no right before ABI 5"),
-        5 => Some("no abstract socket scope before ABI 6; the network namespace holds it"),
+        2 => Some("truncating needs no right before ABI 3; no signal scope before ABI 6"),
+        3..=4 => Some("device control needs no right before ABI 5; no signal scope before ABI 6"),
+        5 => Some("no signal and abstract socket scope before ABI 6; namespaces hold both"),
         6.. => None,
     };
     LayerStatus {

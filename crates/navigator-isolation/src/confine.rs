@@ -133,6 +133,10 @@ impl<'a> Launch<'a> {
         self.become_user().map_err(stage(Stage::User))?;
         drop_capabilities().map_err(stage(Stage::Privileges))?;
         rustix::process::chdir(&*self.cwd).map_err(stage(Stage::WorkingDirectory))?;
+        if domain.is_none() && matches!(self.runs, Runs::Builtin { .. }) {
+            // Nothing else would keep the others from looking into a copy of init.
+            return Err((Stage::Landlock, libc::EOPNOTSUPP));
+        }
         if let Some(domain) = domain {
             // The library reports through an allocated error only when the call fails.
             domain.restrict_self().map_err(|_| (Stage::Landlock, sys::errno()))?;

@@ -179,6 +179,7 @@ fn refusals(network: &Network, ids: IdMap) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_personality, vec![fixed_addresses()?]);
     rules.insert(libc::SYS_socket, socket_rules(network)?);
     rules.insert(libc::SYS_fcntl, vec![lease()?]);
+    rules.insert(libc::SYS_prlimit64, vec![limits_of_others()?]);
     for (call, mode) in MODES {
         let asks = set_ids(*mode, ids)?.into_iter().map(|asks| rule(vec![asks]));
         rules.insert(*call, asks.collect::<Result<_, _>>()?);
@@ -213,6 +214,12 @@ fn set_ids(mode: u8, ids: IdMap) -> Result<Vec<SeccompCondition>, BackendError> 
         condition(mode, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit)
     };
     bits.iter().map(asks).collect()
+}
+
+/// Limits of a process are those of everybody with its user id to set, and where an ordinary user starts sandboxes that
+/// is init's as well (prlimit(2)). 0 is the process itself.
+fn limits_of_others() -> Result<SeccompRule, BackendError> {
+    rule(vec![condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?])
 }
 
 /// Whoever opens or runs a leased file waits for its holder, and init waits for the program that it starts.

@@ -27,7 +27,7 @@ const RECORDS: usize = 10_000;
 const PAGES: usize = 200;
 
 /// A gateway with a state directory of its own.
-struct Running {
+pub(super) struct Running {
     process: Child,
     dir: tempfile::TempDir,
 }
@@ -43,7 +43,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(release: &Path, dir: tempfile::TempDir) -> Result<Self> {
+    pub(super) fn start(release: &Path, dir: tempfile::TempDir) -> Result<Self> {
         let mut command = Command::new(release.join("navigator"));
         command.args(["gateway", "run", "--log-level", "error"]);
         for (name, below) in [("STATE", "s"), ("RUNTIME", "r"), ("CONFIG", "c")] {
@@ -52,6 +52,11 @@ impl Running {
         let process =
             command.stdin(Stdio::null()).spawn().context("failed to start the gateway")?;
         Ok(Self { process, dir })
+    }
+
+    /// Where it keeps everything.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     async fn connect(&self) -> Result<Api> {

@@ -44,7 +44,9 @@ fn connect(target: Target) -> MethodRouter<Arc<Gateway>> {
 }
 
 fn port(headers: &HeaderMap) -> Option<To> {
-    let port = text(headers, PORT).parse::<u16>().ok().filter(|port| *port != 0)?;
+    let digits =
+        Some(text(headers, PORT)).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = digits?.parse::<u16>().ok().filter(|port| *port != 0)?;
     Some(To::Port(port.into()))
 }
 
