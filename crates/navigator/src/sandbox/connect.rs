@@ -6,6 +6,7 @@ use navigator_proto::v1::{TerminalEntry, TerminalSession};
 use super::error::SandboxError;
 use super::exec::shell;
 use super::names;
+use super::progress::Visibility;
 use super::session::Session;
 use crate::output::{line, say};
 use crate::run::arguments;
@@ -76,7 +77,7 @@ pub async fn run(session: &mut Session, args: &ConnectArgs) -> Result<u8, Sandbo
     let run = Exec { sandbox_id: sandbox.id, command, lasting: Some(lasting), ..Exec::default() };
     let mut interrupts = Interrupts::watch()
         .map_err(|source| SandboxError::System { action: "take over signals", source })?;
-    attach(session, &sandbox.name, run, &mut interrupts).await
+    attach(session, &sandbox.name, run, &mut interrupts, Visibility::Shown).await
 }
 
 /// The shell that the sandbox's user has, as after a login.
@@ -94,9 +95,10 @@ pub async fn attach(
     sandbox: &str,
     run: Exec,
     interrupts: &mut Interrupts,
+    visibility: Visibility,
 ) -> Result<u8, SandboxError> {
     let name = run.lasting.as_ref().map(|lasting| lasting.session.name.clone());
-    if let Some(lasting) = &run.lasting {
+    if let Some(lasting) = run.lasting.as_ref().filter(|_| visibility == Visibility::Shown) {
         let name = &lasting.session.name;
         say(&dim(&format!("navigator: session `{name}`; leave it with {}", lasting.keys)));
     }

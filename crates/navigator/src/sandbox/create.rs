@@ -153,6 +153,9 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 /// Creates, waits, runs.
 pub async fn run(session: &mut Session, args: &CreateArgs) -> Result<u8, SandboxError> {
+    if args.record && lasting(args).is_none() {
+        return Err(SandboxError::NoTerminal);
+    }
     let request = CreateSandboxRequest {
         spec: Some(spec(session, args)?),
         name: args.name.clone().unwrap_or_default(),
@@ -248,7 +251,7 @@ async fn run_in(
         ..Exec::default()
     };
     if run.lasting.is_some() {
-        return attach(session, &name, run, interrupts).await;
+        return attach(session, &name, run, interrupts, visibility(args)).await;
     }
     match exec(&mut session.api, run, interrupts).await? {
         Ended::Code(code) => Ok(code),
