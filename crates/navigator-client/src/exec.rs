@@ -8,7 +8,8 @@ use std::time::Duration;
 use navigator_proto::v1::exec_interactive_request::Payload as Request;
 use navigator_proto::v1::exec_sandbox_event::Payload as Event;
 use navigator_proto::v1::{
-    ExecInteractiveRequest, ExecSandboxEvent, ExecStart, ExecStdinEnd, TerminalSize,
+    ExecInteractiveRequest, ExecSandboxEvent, ExecStart, ExecStdinEnd, TerminalSession,
+    TerminalSize,
 };
 use navigator_terminal::{CHUNK, Raw, USUAL_SIZE, is_terminal, size, write_all};
 use rustix::process::Signal;
@@ -17,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::connect::Api;
+use crate::detach::{DetachKeys, Detacher};
 use crate::signals::{Interrupts, is_end};
 
 /// Messages on their way out, and pieces of output on their way to a slow reader: enough that neither waits for the
@@ -40,7 +42,33 @@ pub struct Exec {
     pub timeout: Option<Duration>,
     /// Whether it gets a terminal.
     pub terminal: Terminal,
+    /// The terminal session that it runs in, or that is attached to; it always has a terminal.
+    pub lasting: Option<Lasting>,
 }
+
+/// A terminal session that goes on when its clients leave.
+#[derive(Clone, Debug)]
+pub struct Lasting {
+    /// Which.
+    pub session: TerminalSession,
+    /// What leaves it.
+    pub keys: DetachKeys,
+}
+
+/// How following a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code.
+    Code(u8),
+    /// It goes on in its session.
+    Detached,
+}
+
+/// Gives a terminal back to the shell, whatever the program that still runs made of it: out of the alternate screen,
+/// without reports of the mouse, focus and pastes, with usual keys, colours and a cursor.
+const LEAVE: &[u8] =
+    b"\x1b[?1049l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\
+\x1b[?2004l\x1b[?1l\x1b>\x1b[<u\x1b[r\x1b[?25h\x1b[m\x1b[9999;1H\r\n";
 
 /// Whether a command gets a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,35 +116,56 @@ pub enum ExecError {
 ///
 /// # Errors
 /// [`ExecError`] when the command's end is not known.
-pub async fn exec(api: &mut Api, exec: Exec, interrupts: &mut Interrupts) -> Result<u8, ExecError> {
-    let terminal = exec.terminal.wanted();
+pub async fn exec(
+    api: &mut Api,
+    exec: Exec,
+    interrupts: &mut Interrupts,
+) -> Result<Ended, ExecError> {
+    let keys = exec.lasting.as_ref().map(|lasting| lasting.keys);
+    let terminal = keys.is_some() || exec.terminal.wanted();
     let (to_sandbox, messages) = mpsc::channel(WAITING);
-    let (keys, first) = (to_sandbox.clone(), start(exec, terminal));
+    let (typed, first) = (to_sandbox.clone(), start(exec, terminal));
     // There is room: it is the first message of a new channel.
     let _fits = to_sandbox.try_send(message(Request::Start(first)));
     let events = tokio::select! {
         events = api.exec_interactive(ReceiverStream::new(messages)) => events.map_err(Box::new)?,
-        signal = interrupts.asked_to_end() => return Ok(128 + signal),
+        signal = interrupts.asked_to_end() => return Ok(Ended::Code(128 + signal)),
     };
     let _raw = terminal.then(Raw::enter).transpose()?;
-    std::thread::Builder::new().name("exec-in".into()).spawn(move || feed(&keys))?;
-    Following {
+    let (leave, left) = oneshot::channel();
+    let detacher = keys.map(Detacher::new);
+    std::thread::Builder::new().name("exec-in".into()).spawn(move || {
+        if feed(&typed, detacher) {
+            // Nobody waits when the command has ended.
+            let _over = leave.send(());
+        }
+    })?;
+    let ended = Following {
         events: events.into_inner(),
         to_sandbox,
         interrupts,
         terminal,
+        lasting: keys.is_some(),
+        left,
         output: Output::start()?,
         asked_to_end: 0,
     }
     .until_it_ends()
-    .await
+    .await;
+    if keys.is_some() && !matches!(ended, Ok(Ended::Code(code)) if code < 128) {
+        // A terminal that is gone needs nothing.
+        let _gone = write_all(io::stdout(), LEAVE);
+    }
+    ended
 }
 
 fn start(exec: Exec, terminal: bool) -> ExecStart {
     // At least a second: 0 is no limit.
     let seconds = |time: Duration| (time.as_millis().div_ceil(1000)).max(1);
     let timeout = exec.timeout.map_or(0, seconds);
+    let session = exec.lasting.map(|lasting| lasting.session);
     ExecStart {
+        session,
         sandbox_id: exec.sandbox_id,
         command: exec.command,
         workdir: exec.workdir,
@@ -136,8 +185,9 @@ fn message(payload: Request) -> ExecInteractiveRequest {
     ExecInteractiveRequest { payload: Some(payload) }
 }
 
-/// Moves standard input on a thread of its own, which nobody can interrupt; it ends with the process.
-fn feed(to_sandbox: &mpsc::Sender<ExecInteractiveRequest>) {
+/// Moves standard input on a thread of its own, which nobody can interrupt; it ends with the process. Whether the
+/// keys that detach were typed.
+fn feed(to_sandbox: &mpsc::Sender<ExecInteractiveRequest>, mut detacher: Option<Detacher>) -> bool {
     let mut chunk = vec![0; CHUNK];
     loop {
         let payload = match rustix::io::read(io::stdin(), &mut chunk) {
@@ -150,13 +200,22 @@ fn feed(to_sandbox: &mpsc::Sender<ExecInteractiveRequest>) {
                     Err(_) => Request::StdinEnd(ExecStdinEnd {}),
                 }
             }
+            Ok(length) if length > 0 && detacher.is_some() => {
+                let typed = &chunk[..length];
+                let found = detacher.as_mut().map(|detacher| detacher.filter(typed));
+                match found.unwrap_or_default() {
+                    (_, true) => return true,
+                    (passed, false) if passed.is_empty() => continue,
+                    (passed, false) => Request::Stdin(passed),
+                }
+            }
             // What cannot be read has ended: a descriptor that was closed, a terminal that is gone.
             Ok(0) | Err(_) => Request::StdinEnd(ExecStdinEnd {}),
             Ok(length) => Request::Stdin(chunk[..length].to_vec()),
         };
         let over = matches!(payload, Request::StdinEnd(_));
         if to_sandbox.blocking_send(message(payload)).is_err() || over {
-            return;
+            return false;
         }
     }
 }
@@ -167,12 +226,17 @@ struct Following<'a> {
     to_sandbox: mpsc::Sender<ExecInteractiveRequest>,
     interrupts: &'a mut Interrupts,
     terminal: bool,
+    /// It goes on in its session without this side.
+    lasting: bool,
+    /// The keys that detach were typed.
+    left: oneshot::Receiver<()>,
     output: Output,
     asked_to_end: u32,
 }
 
 /// What comes next.
 enum Step {
+    Detach,
     Signal(Signal),
     /// There is room for a piece of output, unless its writer has ended.
     Room(bool),
@@ -185,26 +249,34 @@ enum End {
     Exit(u8),
     /// Without it: who waited for it wanted to end.
     Left(u8),
+    /// Without it, which goes on.
+    Detached,
 }
 
 impl Following<'_> {
     /// Whatever was printed before the end is shown, also when the end is a failure.
-    async fn until_it_ends(mut self) -> Result<u8, ExecError> {
+    async fn until_it_ends(mut self) -> Result<Ended, ExecError> {
         let end = self.follow().await;
-        if let Ok(End::Left(code)) = end {
-            return Ok(code);
+        match end {
+            Ok(End::Left(code)) => return Ok(Ended::Code(code)),
+            Ok(End::Detached) => return Ok(Ended::Detached),
+            Ok(End::Exit(_)) | Err(_) => {}
         }
         tokio::select! {
             written = self.output.finish() => written?,
-            signal = self.interrupts.asked_to_end() => return Ok(128 + signal),
+            signal = self.interrupts.asked_to_end() => return Ok(Ended::Code(128 + signal)),
         }
-        end.map(|(End::Exit(code) | End::Left(code))| code)
+        end.map(|end| match end {
+            End::Exit(code) | End::Left(code) => Ended::Code(code),
+            End::Detached => Ended::Detached,
+        })
     }
 
     async fn follow(&mut self) -> Result<End, ExecError> {
         let mut unwritten = None;
         loop {
             let event = match self.step(unwritten.is_some()).await {
+                Step::Detach => return Ok(End::Detached),
                 Step::Signal(signal) => match self.pass_on(signal) {
                     Some(code) => return Ok(End::Left(code)),
                     None => continue,
@@ -232,6 +304,7 @@ impl Following<'_> {
 
     async fn step(&mut self, unwritten: bool) -> Step {
         tokio::select! {
+            Ok(()) = &mut self.left, if self.lasting && !self.left.is_terminated() => Step::Detach,
             signal = self.interrupts.next() => Step::Signal(signal),
             room = self.output.pieces.reserve(), if unwritten => Step::Room(room.is_ok()),
             event = self.events.message(), if !unwritten => Step::Event(event),
@@ -242,7 +315,8 @@ impl Following<'_> {
     fn pass_on(&mut self, signal: Signal) -> Option<u8> {
         if is_end(signal) {
             self.asked_to_end += 1;
-            if self.asked_to_end > PATIENCE {
+            // A session is left by whoever is asked to end, such as when the terminal's window is closed.
+            if self.lasting || self.asked_to_end > PATIENCE {
                 return Some(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX));
             }
         }

@@ -4,6 +4,7 @@
 
 mod atomic;
 mod connect;
+mod detach;
 mod exec;
 mod gateways;
 mod known_hosts;
@@ -17,7 +18,8 @@ mod tunnel;
 
 pub use atomic::{make_directory as make_own_directory, read as read_own, write as write_own};
 pub use connect::{Api, ConnectError, connect};
-pub use exec::{Exec, ExecError, Terminal, exec};
+pub use detach::{DetachKeys, DetachKeysError};
+pub use exec::{Ended, Exec, ExecError, Lasting, Terminal, exec};
 pub use gateways::{Credentials, Gateway, Gateways, GatewaysError, Reach, check_name};
 pub use known_hosts::{HOST_SUFFIX, known_hosts, note_host};
 pub use last::LastUsed;

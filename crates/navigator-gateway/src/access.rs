@@ -80,7 +80,7 @@ enum Caller {
 }
 
 /// Every method. What is not listed cannot be called.
-const METHODS: [(&str, Caller); 32] = [
+const METHODS: [(&str, Caller); 36] = [
     ("/navigator.v1.Navigator/Health", Caller::User),
     ("/navigator.v1.Navigator/CreateSandbox", Caller::User),
     ("/navigator.v1.Navigator/GetSandbox", Caller::User),
@@ -93,6 +93,10 @@ const METHODS: [(&str, Caller); 32] = [
     ("/navigator.v1.Navigator/RevokeSshSession", Caller::User),
     ("/navigator.v1.Navigator/ExecSandbox", Caller::User),
     ("/navigator.v1.Navigator/ExecInteractive", Caller::User),
+    ("/navigator.v1.Navigator/ListTerminals", Caller::User),
+    ("/navigator.v1.Navigator/EndTerminal", Caller::User),
+    ("/navigator.v1.Navigator/ListRecordings", Caller::User),
+    ("/navigator.v1.Navigator/ReadRecording", Caller::User),
     ("/navigator.v1.Navigator/CreateProvider", Caller::User),
     ("/navigator.v1.Navigator/UpdateProvider", Caller::User),
     ("/navigator.v1.Navigator/GetProvider", Caller::User),

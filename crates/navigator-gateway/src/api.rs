@@ -198,6 +198,36 @@ impl Navigator for NavigatorApi {
         Ok(Response::new(self.0.exec(start, interactive_input(requests)).await?))
     }
 
+    async fn list_terminals(
+        &self,
+        request: Request<proto::ListTerminalsRequest>,
+    ) -> Answer<proto::ListTerminalsResponse> {
+        Ok(Response::new(self.0.terminals(request.into_inner()).await?))
+    }
+
+    async fn end_terminal(
+        &self,
+        request: Request<proto::EndTerminalRequest>,
+    ) -> Answer<proto::EndTerminalResponse> {
+        Ok(Response::new(self.0.end_terminal(request.into_inner()).await?))
+    }
+
+    async fn list_recordings(
+        &self,
+        request: Request<proto::ListRecordingsRequest>,
+    ) -> Answer<proto::ListRecordingsResponse> {
+        Ok(Response::new(self.0.recordings(request.into_inner()).await?))
+    }
+
+    type ReadRecordingStream = Events;
+
+    async fn read_recording(
+        &self,
+        request: Request<proto::ReadRecordingRequest>,
+    ) -> Answer<Self::ReadRecordingStream> {
+        Ok(Response::new(self.0.read_recording(request.into_inner()).await?))
+    }
+
     async fn create_provider(
         &self,
         request: Request<proto::CreateProviderRequest>,

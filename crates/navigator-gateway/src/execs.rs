@@ -45,7 +45,7 @@ pub(crate) struct Waiting(Mutex<HashMap<String, oneshot::Sender<Opened>>>);
 
 /// A process's stream.
 pub(crate) struct Process {
-    output: Streaming<proto::FromProcess>,
+    pub(crate) output: Streaming<proto::FromProcess>,
     input: mpsc::Sender<Result<proto::ToProcess, Status>>,
 }
 
@@ -87,6 +87,14 @@ impl Waiting {
     }
 }
 
+/// What a supervisor is asked for.
+pub(crate) enum Ask {
+    /// A process.
+    Start(api::ExecStart),
+    /// Something about terminal sessions.
+    Terminals(proto::TerminalsRequest),
+}
+
 /// Ends waiting for a process when whoever waits is gone.
 struct Wait<'a>(&'a Waiting, String);
 
@@ -109,7 +117,18 @@ impl Gateway {
         input: impl Stream<Item = Result<to_process::Message, Status>> + Send + 'static,
     ) -> Result<Events, Failure> {
         check(&start)?;
-        let sandbox = self.with_id(&start.sandbox_id).await?;
+        let sandbox_id = start.sandbox_id.clone();
+        let (process, place) = self.open(&sandbox_id, Ask::Start(start)).await?;
+        Ok(self.carry(process, input, place))
+    }
+
+    /// Asks a sandbox's supervisor for something that it answers on a stream.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        sandbox_id: &str,
+        ask: Ask,
+    ) -> Result<(Process, OwnedSemaphorePermit), Failure> {
+        let sandbox = self.with_id(sandbox_id).await?;
         if !matches!(sandbox.phase, Phase::Ready | Phase::Unknown) {
             let phase = crate::wire::phase_word(sandbox.phase);
             return Err(Failure::Precondition(format!("the sandbox is {phase}, not ready")));
@@ -128,7 +147,11 @@ impl Gateway {
         let (id, _) = new_token();
         let wait = Wait(&live.waiting, id.to_string());
         let opened = live.waiting.expect(id.to_string());
-        let request = proto::ExecRequest { exec_id: id.to_string(), start: Some(start) };
+        let (start, terminals) = match ask {
+            Ask::Start(start) => (Some(start), None),
+            Ask::Terminals(request) => (None, Some(request)),
+        };
+        let request = proto::ExecRequest { exec_id: id.to_string(), start, terminals };
         if !session.send(to_supervisor::Message::Exec(request)) {
             return Err(Failure::Unavailable("the sandbox's supervisor takes no requests".into()));
         }
@@ -139,10 +162,11 @@ impl Gateway {
             }
         };
         drop(wait);
-        Ok(self.carry(process, input, place))
+        Ok((process, place))
     }
 
-    fn carry(
+    /// Carries a process's output to a client, and its input back.
+    pub(crate) fn carry(
         &self,
         process: Process,
         input: impl Stream<Item = Result<to_process::Message, Status>> + Send + 'static,
@@ -256,7 +280,11 @@ fn events(message: from_process::Message) -> Vec<Event> {
     let stderr = |data| Payload::Stderr(api::ExecSandboxStderr { data });
     let exit = |exit_code| Payload::Exit(api::ExecSandboxExit { exit_code });
     let payloads = match message {
-        from_process::Message::ExecId(_) => vec![],
+        // What is about sessions is read elsewhere.
+        from_process::Message::ExecId(_)
+        | from_process::Message::Terminals(_)
+        | from_process::Message::TerminalEnded(_)
+        | from_process::Message::Recordings(_) => vec![],
         from_process::Message::Stdout(data) => vec![stdout(data)],
         from_process::Message::Stderr(data) => vec![stderr(data)],
         from_process::Message::ExitCode(code) => vec![exit(code)],
@@ -303,7 +331,10 @@ pub(crate) fn interactive_input(
 /// Refuses what cannot be a command.
 fn check(start: &api::ExecStart) -> Result<(), Failure> {
     let invalid = |message: &str| Err(Failure::Invalid(message.to_owned()));
-    if start.command.first().is_none_or(String::is_empty) {
+    crate::terminals::check(start)?;
+    let only_attaches =
+        start.session.as_ref().is_some_and(|session| session.entry() == api::TerminalEntry::Attach);
+    if start.command.first().is_none_or(String::is_empty) && !only_attaches {
         return invalid("the command is empty");
     }
     if start.command.len() > WORDS {

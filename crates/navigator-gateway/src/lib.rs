@@ -27,6 +27,7 @@ mod spec;
 mod ssh;
 pub mod store;
 pub mod telemetry;
+mod terminals;
 mod watch;
 mod wire;
 

@@ -118,6 +118,8 @@ pub(crate) struct Order {
     pub(crate) level: Level,
     /// The revision that the policy is; 0 for one that was discovered.
     pub(crate) policy_version: u32,
+    /// Where recordings of terminal sessions are kept, beside what the sandbox sees.
+    pub(crate) recordings: PathBuf,
 }
 
 /// Reads the message.
@@ -190,7 +192,14 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
     };
     let environment = Environment { provider: launch.provider_environment, spec: spec.environment };
     let host_key = directory.join("ssh_host_key");
-    Ok(Order { request, environment, level, policy_version: launch.policy_version, host_key })
+    Ok(Order {
+        request,
+        environment,
+        level,
+        policy_version: launch.policy_version,
+        host_key,
+        recordings: directory.join("recordings"),
+    })
 }
 
 fn limits(bounds: Bounds) -> Result<Limits, OrderError> {

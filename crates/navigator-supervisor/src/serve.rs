@@ -1,5 +1,6 @@
 //! Serves a sandbox that lives: does what the gateway asks for until it is to end.
 
+mod attach;
 mod ending;
 mod environment;
 mod exec;
@@ -11,7 +12,9 @@ mod relay;
 mod ssh;
 mod standing;
 mod start;
+mod terminals;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +32,7 @@ pub(crate) use processes::Processes;
 use relay::Relaying;
 use ssh::Inside;
 pub(crate) use standing::{Standing, VERSION};
+use terminals::Terminals;
 
 /// Processes at once that the gateway may have asked for: far above what people and tools do, and each takes six
 /// descriptors.
@@ -65,6 +69,7 @@ pub(crate) struct Serving {
     execs: TaskTracker,
     /// Cancelled when the sandbox is to end.
     leaving: CancellationToken,
+    terminals: Arc<Terminals>,
     /// Cancelled when processes are no longer waited for.
     abandon: CancellationToken,
 }
@@ -77,7 +82,10 @@ impl Serving {
         host_key: HostKey,
         heard: mpsc::Receiver<Heard>,
         closing: CancellationToken,
+        recordings: PathBuf,
     ) -> Self {
+        let (execs, abandon) = (TaskTracker::new(), CancellationToken::new());
+        let terminals = Terminals::new(recordings, execs.clone(), abandon.clone());
         Self {
             processes: Arc::new(processes),
             standing,
@@ -88,8 +96,9 @@ impl Serving {
             relays: Arc::new(Semaphore::new(RELAYS)),
             host_key,
             leaving: CancellationToken::new(),
-            execs: TaskTracker::new(),
-            abandon: CancellationToken::new(),
+            execs,
+            terminals: Arc::new(terminals),
+            abandon,
         }
     }
 
@@ -161,6 +170,7 @@ impl Serving {
         let exec = Exec {
             processes: Arc::clone(&self.processes),
             environment: self.environment.clone(),
+            terminals: Arc::clone(&self.terminals),
             connection: connection.clone(),
             abandon: self.abandon.clone(),
         };

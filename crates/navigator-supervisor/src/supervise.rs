@@ -183,8 +183,15 @@ fn serve(contact: Contact, mut started: Started, ready: Ready) -> Result<(), Sup
         };
         let processes = Processes::new(sandbox, process)?;
         tracing::info!("the sandbox runs");
-        let serving =
-            Serving::new(processes, standing, order.environment, host_key, heard, closing);
+        let serving = Serving::new(
+            processes,
+            standing,
+            order.environment,
+            host_key,
+            heard,
+            closing,
+            order.recordings,
+        );
         let over = serving.run(session).await;
         shutdown.cancel();
         over

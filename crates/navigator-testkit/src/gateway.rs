@@ -173,6 +173,7 @@ impl Navigator for Gateway {
     type WatchSandboxStream = ReceiverStream<Result<SandboxStreamEvent, Status>>;
     type ExecSandboxStream = ReceiverStream<Result<ExecSandboxEvent, Status>>;
     type ExecInteractiveStream = ReceiverStream<Result<ExecSandboxEvent, Status>>;
+    type ReadRecordingStream = ReceiverStream<Result<ExecSandboxEvent, Status>>;
 
     async fn health(&self, _: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
         let status = ServiceStatus::Healthy.into();
@@ -369,6 +370,10 @@ impl Navigator for Gateway {
         create_ssh_session(CreateSshSessionRequest) -> CreateSshSessionResponse;
         revoke_ssh_session(RevokeSshSessionRequest) -> RevokeSshSessionResponse;
         exec_sandbox(ExecSandboxRequest) -> Self::ExecSandboxStream;
+        list_terminals(ListTerminalsRequest) -> ListTerminalsResponse;
+        end_terminal(EndTerminalRequest) -> EndTerminalResponse;
+        list_recordings(ListRecordingsRequest) -> ListRecordingsResponse;
+        read_recording(ReadRecordingRequest) -> Self::ReadRecordingStream;
         create_provider(CreateProviderRequest) -> ProviderResponse;
         update_provider(UpdateProviderRequest) -> ProviderResponse;
         get_provider(GetProviderRequest) -> ProviderResponse;

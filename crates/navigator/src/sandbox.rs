@@ -1,5 +1,6 @@
 //! `navigator sandbox`: sandboxes that a gateway keeps.
 
+mod connect;
 mod create;
 mod delete;
 pub mod error;
@@ -13,8 +14,10 @@ pub mod listing;
 mod logs;
 pub mod names;
 mod progress;
+mod replay;
 pub mod revisions;
 pub mod session;
+mod sessions;
 mod transfer;
 pub mod view;
 mod wait;
@@ -54,6 +57,13 @@ pub enum SandboxCommand {
     SshConfig(configuration::ConfigArgs),
     /// Open a sandbox in an editor of this machine
     Open(editor::OpenArgs),
+    /// Attach to a terminal session of a sandbox, which goes on when you leave
+    #[command(after_long_help = connect::EXAMPLES)]
+    Connect(connect::ConnectArgs),
+    /// List the terminal sessions of a sandbox, or end one
+    Sessions(sessions::SessionsArgs),
+    /// Show a recording of a terminal session again
+    Replay(replay::ReplayArgs),
     /// Print what a sandbox logged
     Logs(logs::LogsArgs),
     /// Print what happened to a sandbox
@@ -91,6 +101,9 @@ pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
             SandboxCommand::Open(args) => editor::run(session, args).await,
             SandboxCommand::SshConfig(args) => configuration::run(session, args).await,
             SandboxCommand::Forwards(args) => forward::background(args),
+            SandboxCommand::Connect(args) => connect::run(session, args).await,
+            SandboxCommand::Sessions(args) => sessions::run(session, args).await,
+            SandboxCommand::Replay(args) => replay::run(session, args).await,
             SandboxCommand::Logs(args) => logs::run(session, args).await,
             SandboxCommand::Events(args) => events::run(session, args).await,
             SandboxCommand::Stop(args) => lifecycle::stop(session, args).await,
@@ -105,5 +118,8 @@ pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
 /// Whether a command's exit codes are those of what it runs, so that none may mean two things.
 #[must_use]
 pub fn passes_codes(command: &SandboxCommand) -> bool {
-    matches!(command, SandboxCommand::Create(_) | SandboxCommand::Exec(_))
+    matches!(
+        command,
+        SandboxCommand::Create(_) | SandboxCommand::Exec(_) | SandboxCommand::Connect(_)
+    )
 }

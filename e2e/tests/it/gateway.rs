@@ -7,3 +7,4 @@ mod faults;
 mod machine;
 mod running;
 mod scale;
+mod shells;

@@ -190,6 +190,30 @@ pub struct ExecRequest {
     pub exec_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub start: ::core::option::Option<super::super::v1::ExecStart>,
+    /// In place of a start.
+    #[prost(message, optional, tag = "10")]
+    pub terminals: ::core::option::Option<TerminalsRequest>,
+}
+/// About terminal sessions and their recordings.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TerminalsRequest {
+    #[prost(oneof = "terminals_request::Request", tags = "1, 2, 3, 4")]
+    pub request: ::core::option::Option<terminals_request::Request>,
+}
+/// Nested message and enum types in `TerminalsRequest`.
+pub mod terminals_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        #[prost(message, tag = "1")]
+        List(super::super::super::v1::ListTerminalsRequest),
+        #[prost(message, tag = "2")]
+        End(super::super::super::v1::EndTerminalRequest),
+        #[prost(message, tag = "3")]
+        Recordings(super::super::super::v1::ListRecordingsRequest),
+        /// The file comes as standard output.
+        #[prost(message, tag = "4")]
+        Read(super::super::super::v1::ReadRecordingRequest),
+    }
 }
 /// A stream of bytes between a client and something in the sandbox. The supervisor opens it by an HTTP request with its
 /// credential: CONNECT /session/relay, with the id in the header x-relay-id.
@@ -233,15 +257,15 @@ pub struct Stop {
     #[prost(uint32, tag = "1")]
     pub grace_ms: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct FromProcess {
-    #[prost(oneof = "from_process::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_process::Message", tags = "1, 2, 3, 4, 5, 10, 11, 12")]
     pub message: ::core::option::Option<from_process::Message>,
 }
 /// Nested message and enum types in `FromProcess`.
 pub mod from_process {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     #[prost(skip_debug)]
     pub enum Message {
         /// First.
@@ -257,6 +281,13 @@ pub mod from_process {
         /// Last, when the process could not be started.
         #[prost(message, tag = "5")]
         Failure(super::StartFailure),
+        /// Last; answers a request about terminals.
+        #[prost(message, tag = "10")]
+        Terminals(super::super::super::v1::ListTerminalsResponse),
+        #[prost(message, tag = "11")]
+        TerminalEnded(super::super::super::v1::EndTerminalResponse),
+        #[prost(message, tag = "12")]
+        Recordings(super::super::super::v1::ListRecordingsResponse),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

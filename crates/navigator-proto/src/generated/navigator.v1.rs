@@ -216,6 +216,96 @@ pub struct ExecStart {
     /// Value of TERM when there is a terminal.
     #[prost(string, tag = "7")]
     pub term: ::prost::alloc::string::String,
+    /// Present: the command runs in a terminal session, which goes on when the call ends. Needs `terminal`.
+    #[prost(message, optional, tag = "100")]
+    pub session: ::core::option::Option<TerminalSession>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TerminalSession {
+    /// As sandboxes are named; the usual one is `main`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "TerminalEntry", tag = "2")]
+    pub entry: i32,
+    /// Record what it prints, if this call starts it.
+    #[prost(bool, tag = "3")]
+    pub record: bool,
+    /// Record what is typed too. Needs `record`.
+    #[prost(bool, tag = "4")]
+    pub record_input: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTerminalsRequest {
+    #[prost(string, tag = "1")]
+    pub sandbox_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTerminalsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub terminals: ::prost::alloc::vec::Vec<TerminalState>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TerminalState {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub command: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(int64, tag = "3")]
+    pub started_at_ms: i64,
+    /// Clients that are attached.
+    #[prost(uint32, tag = "4")]
+    pub clients: u32,
+    #[prost(message, optional, tag = "5")]
+    pub size: ::core::option::Option<TerminalSize>,
+    /// As the program set it; foreign text.
+    #[prost(string, tag = "6")]
+    pub title: ::prost::alloc::string::String,
+    /// Present when it has ended and nobody was there.
+    #[prost(int32, optional, tag = "7")]
+    pub exit_code: ::core::option::Option<i32>,
+    #[prost(bool, tag = "8")]
+    pub recorded: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndTerminalRequest {
+    #[prost(string, tag = "1")]
+    pub sandbox_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndTerminalResponse {
+    #[prost(bool, tag = "1")]
+    pub ended: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRecordingsRequest {
+    #[prost(string, tag = "1")]
+    pub sandbox_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRecordingsResponse {
+    /// Oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub recordings: ::prost::alloc::vec::Vec<Recording>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recording {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub session: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub started_at_ms: i64,
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadRecordingRequest {
+    #[prost(string, tag = "1")]
+    pub sandbox_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExecStdinEnd {}
@@ -514,6 +604,38 @@ impl ServiceStatus {
             "SERVICE_STATUS_HEALTHY" => Some(Self::Healthy),
             "SERVICE_STATUS_DEGRADED" => Some(Self::Degraded),
             "SERVICE_STATUS_UNHEALTHY" => Some(Self::Unhealthy),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TerminalEntry {
+    /// Attach to the session of that name; without one, start it.
+    Unspecified = 0,
+    /// Start it; refused while there is one of that name.
+    Start = 1,
+    /// Attach to it; refused while there is none. The command is not used.
+    Attach = 2,
+}
+impl TerminalEntry {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TERMINAL_ENTRY_UNSPECIFIED",
+            Self::Start => "TERMINAL_ENTRY_START",
+            Self::Attach => "TERMINAL_ENTRY_ATTACH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TERMINAL_ENTRY_UNSPECIFIED" => Some(Self::Unspecified),
+            "TERMINAL_ENTRY_START" => Some(Self::Start),
+            "TERMINAL_ENTRY_ATTACH" => Some(Self::Attach),
             _ => None,
         }
     }
@@ -933,6 +1055,105 @@ pub mod navigator_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("navigator.v1.Navigator", "ExecInteractive"));
             self.inner.streaming(req, path, codec).await
+        }
+        /// Terminal sessions that run, and those whose end nobody has seen.
+        pub async fn list_terminals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTerminalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTerminalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/ListTerminals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "ListTerminals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Kills the program of a terminal session and what it started there.
+        pub async fn end_terminal(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndTerminalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndTerminalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/EndTerminal",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "EndTerminal"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_recordings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRecordingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecordingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/ListRecordings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "ListRecordings"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The asciicast v2 file as standard output, then an exit code.
+        pub async fn read_recording(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadRecordingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExecSandboxEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/ReadRecording",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "ReadRecording"));
+            self.inner.server_streaming(req, path, codec).await
         }
         pub async fn create_provider(
             &mut self,
@@ -1368,6 +1589,43 @@ pub mod navigator_server {
             request: tonic::Request<tonic::Streaming<super::ExecInteractiveRequest>>,
         ) -> std::result::Result<
             tonic::Response<Self::ExecInteractiveStream>,
+            tonic::Status,
+        >;
+        /// Terminal sessions that run, and those whose end nobody has seen.
+        async fn list_terminals(
+            &self,
+            request: tonic::Request<super::ListTerminalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTerminalsResponse>,
+            tonic::Status,
+        >;
+        /// Kills the program of a terminal session and what it started there.
+        async fn end_terminal(
+            &self,
+            request: tonic::Request<super::EndTerminalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndTerminalResponse>,
+            tonic::Status,
+        >;
+        async fn list_recordings(
+            &self,
+            request: tonic::Request<super::ListRecordingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRecordingsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ReadRecording method.
+        type ReadRecordingStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExecSandboxEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The asciicast v2 file as standard output, then an exit code.
+        async fn read_recording(
+            &self,
+            request: tonic::Request<super::ReadRecordingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ReadRecordingStream>,
             tonic::Status,
         >;
         async fn create_provider(
@@ -2081,6 +2339,187 @@ pub mod navigator_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/ListTerminals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTerminalsSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::UnaryService<super::ListTerminalsRequest>
+                    for ListTerminalsSvc<T> {
+                        type Response = super::ListTerminalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTerminalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::list_terminals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTerminalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/EndTerminal" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndTerminalSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::UnaryService<super::EndTerminalRequest>
+                    for EndTerminalSvc<T> {
+                        type Response = super::EndTerminalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndTerminalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::end_terminal(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndTerminalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/ListRecordings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRecordingsSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::UnaryService<super::ListRecordingsRequest>
+                    for ListRecordingsSvc<T> {
+                        type Response = super::ListRecordingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRecordingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::list_recordings(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRecordingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/ReadRecording" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadRecordingSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::ServerStreamingService<super::ReadRecordingRequest>
+                    for ReadRecordingSvc<T> {
+                        type Response = super::ExecSandboxEvent;
+                        type ResponseStream = T::ReadRecordingStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadRecordingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::read_recording(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadRecordingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -18,6 +18,7 @@ use super::input::Input;
 use super::output::{self, Sender};
 use super::processes::Processes;
 use super::start::{self, Running};
+use super::terminals::Terminals;
 use crate::session::Connection;
 
 /// Messages of a process that wait for room in its stream; the process's own pipe holds the rest, and stops it.
@@ -31,6 +32,7 @@ const TIMED_OUT: i32 = 124;
 pub(super) struct Exec {
     pub(super) processes: Arc<Processes>,
     pub(super) environment: Environment,
+    pub(super) terminals: Arc<Terminals>,
     pub(super) connection: Connection,
     pub(super) abandon: CancellationToken,
 }
@@ -38,11 +40,18 @@ pub(super) struct Exec {
 impl Exec {
     /// Starts the process, opens its stream to the gateway, and serves both until one ends.
     pub(super) async fn run(self, request: ExecRequest) {
-        let ExecRequest { exec_id, start } = request;
+        let ExecRequest { exec_id, start, terminals } = request;
         let (sender, messages) = mpsc::channel(WAITING);
         // There is room.
         let _sent = sender.try_send(message(from_process::Message::ExecId(exec_id.clone())));
         let start = start.unwrap_or_default();
+        if terminals.is_some() || start.session.is_some() {
+            let opening = Box::pin(self.open(exec_id, messages));
+            return match terminals {
+                Some(asked) => self.inform(asked, sender, opening).await,
+                None => self.attach(start, sender, opening).await,
+            };
+        }
         let timeout = Some(Duration::from_secs(start.timeout_seconds.into()));
         let timeout = timeout.filter(|timeout| !timeout.is_zero());
         let mut client = self.connection.client.clone();
@@ -60,6 +69,25 @@ impl Exec {
                 self.finish(sender, from_process::Message::Failure(failure), incoming).await;
             }
         }
+    }
+
+    /// Opens a stream that no process of its own depends on.
+    async fn open(
+        &self,
+        exec_id: String,
+        messages: mpsc::Receiver<FromProcess>,
+    ) -> Option<Streaming<ToProcess>> {
+        let mut client = self.connection.client.clone();
+        let opening = client.exec(ReceiverStream::new(messages));
+        let why = match tokio::time::timeout(ANSWER, opening).await {
+            Ok(Ok(opened)) => return Some(opened.into_inner()),
+            Ok(Err(status)) => status.message().to_owned(),
+            Err(_) => "the gateway does not answer".to_owned(),
+        };
+        let message = format!("the stream of the session cannot be opened: {why}");
+        let refused = ExecRefused { exec_id, message };
+        self.connection.answer(from_supervisor::Message::ExecRefused(refused));
+        None
     }
 
     /// Without a stream to the gateway there is nobody to run it for.
@@ -123,7 +151,7 @@ impl Exec {
 
     /// Says the last thing, and waits until the gateway has read it, after everything before it: that is up to who
     /// reads what the process printed.
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         sender: Sender,
         last: from_process::Message,
@@ -144,7 +172,7 @@ impl Exec {
 }
 
 /// Waits for the end of a process and tells those who read its output; `None` when the sandbox has ended.
-async fn ended(
+pub(super) async fn ended(
     events: &mut mpsc::Receiver<Event>,
     exited: &CancellationToken,
 ) -> Option<ExitStatus> {
@@ -161,7 +189,7 @@ async fn ended(
 }
 
 /// As a shell does it.
-fn code(status: ExitStatus) -> i32 {
+pub(super) fn code(status: ExitStatus) -> i32 {
     match status {
         ExitStatus::Code(code) => code,
         ExitStatus::Signal(signal) => 128 + signal,
@@ -176,6 +204,6 @@ async fn after(time: Option<Duration>) {
     }
 }
 
-fn message(message: from_process::Message) -> FromProcess {
+pub(super) fn message(message: from_process::Message) -> FromProcess {
     FromProcess { message: Some(message) }
 }

@@ -69,7 +69,8 @@ fn report(id: u64, done: io::Result<()>) {
     }
 }
 
-async fn write_all(input: &Watched, mut bytes: &[u8]) -> io::Result<()> {
+/// Writes everything, however slowly it is read.
+pub(super) async fn write_all(input: &Watched, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let mut ready = input.writable().await?;
         let written = ready

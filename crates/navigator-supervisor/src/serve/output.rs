@@ -60,6 +60,43 @@ pub(super) async fn pump(
     }
 }
 
+/// Shows everything that is printed on a terminal, and its end as [`pump`] does. Nobody slows it down.
+pub(super) async fn drain(
+    source: Option<Watched>,
+    exited: &CancellationToken,
+    show: impl Fn(Vec<u8>),
+) {
+    let Some(source) = source else { return };
+    let mut deadline = None;
+    loop {
+        let chunk = tokio::select! {
+            chunk = next(&source) => chunk,
+            () = exited.cancelled(), if deadline.is_none() => {
+                deadline = Some(Instant::now() + LAST_OUTPUT);
+                continue;
+            }
+            () = until(deadline) => return,
+        };
+        match chunk {
+            Ok(chunk) if chunk.is_empty() => return,
+            Ok(chunk) => show(chunk),
+            Err(error) => {
+                tracing::warn!(%error, "failed to read what a session prints");
+                return;
+            }
+        }
+        // Others need their turn: a program may print without a pause.
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Sends a part; false when it was the end, or nobody reads any more.
 async fn pass_on(
     chunk: io::Result<Vec<u8>>,

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use navigator_client::{Exec, Interrupts, Reach, Terminal, exec};
+use navigator_client::{DetachKeys, Ended, Exec, Interrupts, Lasting, Reach, Terminal, exec};
 use navigator_proto::datamodel::v1::{Mount, Sandbox, SandboxSpec, SandboxTemplate};
 use navigator_proto::sandbox::v1::SandboxPolicy;
-use navigator_proto::v1::{CreateSandboxRequest, DeleteSandboxRequest};
+use navigator_proto::v1::{
+    CreateSandboxRequest, DeleteSandboxRequest, TerminalEntry, TerminalSession,
+};
 use navigator_supervisor::{Access, Cpus};
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
+use super::connect::{MAIN, attach};
 use super::error::SandboxError;
 use super::exec::shell;
 use super::listing::{Listing, print_one};
@@ -119,6 +122,14 @@ pub struct CreateArgs {
     #[arg(short = 'T', long)]
     no_tty: bool,
 
+    /// Record what the command prints on its terminal; see `navigator sandbox replay`
+    #[arg(long, conflicts_with_all = ["rm", "no_tty", "detach"])]
+    record: bool,
+
+    /// Record what is typed too, also passwords
+    #[arg(long, requires = "record")]
+    record_input: bool,
+
     /// Print nothing but what the command prints
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -142,6 +153,9 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 /// Creates, waits, runs.
 pub async fn run(session: &mut Session, args: &CreateArgs) -> Result<u8, SandboxError> {
+    if args.record && lasting(args).is_none() {
+        return Err(SandboxError::NoTerminal);
+    }
     let request = CreateSandboxRequest {
         spec: Some(spec(session, args)?),
         name: args.name.clone().unwrap_or_default(),
@@ -233,9 +247,30 @@ async fn run_in(
             (_, true) => Terminal::Never,
             (false, false) => Terminal::Auto,
         },
+        lasting: lasting(args),
         ..Exec::default()
     };
-    Ok(exec(&mut session.api, run, interrupts).await?)
+    if run.lasting.is_some() {
+        return attach(session, &name, run, interrupts, visibility(args)).await;
+    }
+    match exec(&mut session.api, run, interrupts).await? {
+        Ended::Code(code) => Ok(code),
+        Ended::Detached => Ok(0),
+    }
+}
+
+/// A command on a terminal outlives this one, unless the sandbox is to be deleted when the command is left.
+fn lasting(args: &CreateArgs) -> Option<Lasting> {
+    let on_a_terminal = !args.no_tty && !args.rm && Terminal::Auto.wanted();
+    on_a_terminal.then(|| Lasting {
+        session: TerminalSession {
+            name: MAIN.to_owned(),
+            entry: TerminalEntry::Start.into(),
+            record: args.record,
+            record_input: args.record_input,
+        },
+        keys: DetachKeys::default(),
+    })
 }
 
 /// Deletes the sandbox whatever came of it; when that fails too, the first failure is the one that counts.

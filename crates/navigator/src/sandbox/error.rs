@@ -55,6 +55,19 @@ pub enum SandboxError {
         /// Its answer.
         source: Refusal,
     },
+    /// A session is shown on a terminal.
+    #[error(
+        "failed to connect: standard input and output are no terminal; use `navigator sandbox exec`"
+    )]
+    NoTerminal,
+    /// There is nothing to end.
+    #[error("failed to end session `{0}`: it does not run")]
+    NoSuchSession(String),
+    /// Nothing was recorded.
+    #[error(
+        "failed to replay: the sandbox has no recordings; make one with `connect --new --record`"
+    )]
+    NoRecording,
     /// No sandbox was named, and none was used before.
     #[error("failed to choose a sandbox: none was named, and none was used before on this gateway")]
     NoName,
@@ -193,8 +206,13 @@ impl SandboxError {
                 | CertificateError::ServerName(_)
                 | CertificateError::Names(_),
             ) => 2,
-            Self::NoName | Self::Unconfirmed(_) | Self::Argument(_) | Self::File { .. } => 2,
+            Self::NoName
+            | Self::NoTerminal
+            | Self::Unconfirmed(_)
+            | Self::Argument(_)
+            | Self::File { .. } => 2,
             Self::Usage(_) | Self::NoEditor | Self::NoSshConfiguration => 2,
+            Self::NoSuchSession(_) | Self::NoRecording => 1,
             Self::Gateways(GatewaysError::Name(_) | GatewaysError::Address(_)) => 2,
             Self::Gateways(
                 GatewaysError::Unknown(_) | GatewaysError::Exists(_) | GatewaysError::Local,

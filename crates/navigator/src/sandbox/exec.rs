@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use navigator_client::{Exec, Interrupts, Terminal, exec};
+use navigator_client::{Ended, Exec, Interrupts, Terminal, exec};
 
 use super::error::SandboxError;
 use super::names;
@@ -70,8 +70,13 @@ pub async fn run(session: &mut Session, args: &ExecArgs) -> Result<u8, SandboxEr
             (_, true) => Terminal::Never,
             (false, false) => Terminal::Auto,
         },
+        lasting: None,
     };
     let mut interrupts = Interrupts::watch()
         .map_err(|source| SandboxError::System { action: "take over signals", source })?;
-    Ok(exec(&mut session.api, run, &mut interrupts).await?)
+    match exec(&mut session.api, run, &mut interrupts).await? {
+        Ended::Code(code) => Ok(code),
+        // It is in no session.
+        Ended::Detached => Ok(0),
+    }
 }

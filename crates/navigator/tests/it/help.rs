@@ -260,6 +260,9 @@ fn sandbox_lists_its_commands() {
       forwards    List and stop what is forwarded in the background
       ssh-config  Print how ssh reaches sandboxes, or have it know
       open        Open a sandbox in an editor of this machine
+      connect     Attach to a terminal session of a sandbox, which goes on when you leave
+      sessions    List the terminal sessions of a sandbox, or end one
+      replay      Show a recording of a terminal session again
       logs        Print what a sandbox logged
       events      Print what happened to a sandbox
       stop        End everything that runs in sandboxes and keep their files
@@ -378,6 +381,12 @@ fn sandbox_create_explains_itself() {
 
       -T, --no-tty
               Give the command no terminal: pipes stay pipes
+
+          --record
+              Record what the command prints on its terminal; see `navigator sandbox replay`
+
+          --record-input
+              Record what is typed too, also passwords
 
       -q, --quiet
               Print nothing but what the command prints

@@ -203,7 +203,7 @@ impl Joined {
         let exec_id = format!("exec-{number}");
         let (sender, call) = oneshot::channel();
         self.waiting.lock().unwrap().insert(exec_id.clone(), sender);
-        let request = ExecRequest { exec_id, start: Some(start) };
+        let request = ExecRequest { exec_id, start: Some(start), terminals: None };
         self.tell(to_supervisor::Message::Exec(request)).await;
         call.await.unwrap()
     }
@@ -285,6 +285,9 @@ impl Call {
                     (end.code, end.failure, over) = (failure.exit_code, failure.message, true);
                 }
                 from_process::Message::ExecId(id) => panic!("a second id: {id}"),
+                from_process::Message::Terminals(_)
+                | from_process::Message::TerminalEnded(_)
+                | from_process::Message::Recordings(_) => panic!("an answer nobody asked for"),
             }
         }
         assert!(over, "the stream ended before the process did");
