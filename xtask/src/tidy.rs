@@ -26,7 +26,7 @@ const BANNED: [&str; 9] = [
     "async-std",
 ];
 /// Dependencies that would turn the architecture around: crate, and what it must never reach.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 10] = [
     ("navigator-policy", &["tokio", "http", "hyper", "rustix", "jiff", "nix"]),
     ("navigator-isolation", &["navigator-policy", "navigator-egress", "tokio", "hyper"]),
     ("navigator-egress", &["navigator-isolation", "navigator-supervisor", "tonic", "prost"]),
@@ -41,6 +41,7 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
             "tonic",
         ],
     ),
+    ("navigator-sftp", &["tokio", "navigator-policy"]),
     // Its session speaks gRPC; of the gateway it knows nothing else.
     (
         "navigator-supervisor",

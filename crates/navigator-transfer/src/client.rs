@@ -4,8 +4,12 @@
 //! never more than was asked for.
 
 mod connection;
+mod content;
+mod input;
 
+use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use navigator_sftp::wire::{Attributes, MAX_DATA, Malformed, Reader, Writer, kind, status};
@@ -15,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::name::RemotePath;
 use connection::{Answer, Connection};
+pub(crate) use content::Arrival;
+use content::{Landing, Piece, content_of};
 
 /// Content per request to a server that does not announce its limits; every server takes that much.
 const USUAL_DATA: usize = 32 * 1024;
@@ -46,6 +52,9 @@ pub enum ClientError {
     /// The stream failed.
     #[error("the connection to the sandbox failed")]
     Stream(#[source] io::Error),
+    /// The file here, whose content is sent or arrives, failed.
+    #[error("the file on this side failed")]
+    File(#[source] io::Error),
 }
 
 impl From<Malformed> for ClientError {
@@ -57,6 +66,32 @@ impl From<Malformed> for ClientError {
 /// An open file or directory of the server.
 #[derive(Clone, Debug)]
 pub struct Handle(Bytes);
+
+/// Content that was read.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// That much is in its file.
+    Landed(usize),
+    /// It is here.
+    Held(Bytes),
+}
+
+impl Part {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Landed(length) => *length,
+            Self::Held(content) => content.len(),
+        }
+    }
+
+    /// What is here of it.
+    pub(crate) fn held(&self) -> &[u8] {
+        match self {
+            Self::Landed(_) => &[],
+            Self::Held(content) => content,
+        }
+    }
+}
 
 /// One entry of a directory. The name is as the server sent it: it may be anything.
 #[derive(Clone, Debug)]
@@ -159,48 +194,45 @@ impl Client {
         Ok((!entries.is_empty()).then_some(entries))
     }
 
-    /// Reads content; less than asked for only at the end, nothing behind it.
-    ///
-    /// # Errors
-    /// The server's reason.
-    pub async fn read(
+    /// Reads content, into its file if its turn comes; less than asked for only at the end, nothing behind it.
+    pub(crate) async fn read(
         &self,
         handle: &Handle,
-        offset: u64,
+        at: u64,
         length: usize,
-    ) -> Result<Bytes, ClientError> {
-        let wanted = u32::try_from(length.min(self.read_size)).unwrap_or(u32::MAX);
-        let fill = |packet: Writer<'_>| {
-            packet.string(&handle.0).u64(offset).u32(wanted).end();
-        };
-        let answer = self.connection.ask(kind::READ, fill, Bytes::new()).await?;
+        into: Option<&Arc<Arrival>>,
+    ) -> Result<Part, ClientError> {
+        let most = length.min(self.read_size);
+        let wanted = u32::try_from(most).unwrap_or(u32::MAX);
+        let fill = |packet: Writer<'_>| packet.string(&handle.0).u64(at).u32(wanted).end();
+        let landing = into.map(|into| Landing { into: Arc::clone(into), at, most });
+        let answer = self.connection.ask(kind::READ, fill, None, landing).await?;
+        if let Answer::Landed(length) = answer {
+            return Ok(Part::Landed(length));
+        }
         if answer.end_of_file() {
-            return Ok(Bytes::new());
+            return Ok(Part::Held(Bytes::new()));
         }
         let body = answer.expect(kind::DATA)?;
-        let mut reader = Reader::new(&body);
-        let content = reader.string()?.len();
-        if content == 0 || content > wanted as usize || !reader.is_empty() {
-            return Err(ClientError::Protocol);
-        }
-        Ok(body.slice(4..))
+        content_of(&body, most)?;
+        Ok(Part::Held(body.slice(4..)))
     }
 
-    /// Writes content, at most [`Client::write_size`] bytes of it.
+    /// Writes a piece of a file here, at most [`Client::write_size`] bytes of it, at the same place.
     ///
     /// # Errors
-    /// The server's reason.
-    pub async fn write(
+    /// The server's reason, or that of the file here.
+    pub async fn write_from(
         &self,
         handle: &Handle,
-        offset: u64,
-        content: Bytes,
+        file: &Arc<File>,
+        at: u64,
+        length: usize,
     ) -> Result<(), ClientError> {
-        let length = u32::try_from(content.len()).map_err(|_| ClientError::Protocol)?;
-        let fill = |packet: Writer<'_>| {
-            packet.string(&handle.0).u64(offset).u32(length).end_with(length as usize);
-        };
-        self.connection.ask(kind::WRITE, fill, content).await?.done()
+        let long = u32::try_from(length).map_err(|_| ClientError::Protocol)?;
+        let fill = |packet: Writer<'_>| packet.string(&handle.0).u64(at).u32(long).end_with(length);
+        let piece = Piece { file: Arc::clone(file), at, length };
+        self.connection.ask(kind::WRITE, fill, Some(piece), None).await?.done()
     }
 
     /// Closes a file or directory.
@@ -364,7 +396,7 @@ impl Client {
         kind: u8,
         fill: impl FnOnce(Writer<'_>) -> Writer<'_>,
     ) -> Result<Answer, ClientError> {
-        self.connection.ask(kind, |packet| fill(packet).end(), Bytes::new()).await
+        self.connection.ask(kind, |packet| fill(packet).end(), None, None).await
     }
 
     async fn change(
@@ -407,27 +439,23 @@ fn one_name(answer: Answer) -> Result<Vec<u8>, ClientError> {
 
 impl Answer {
     fn end_of_file(&self) -> bool {
-        self.kind == kind::STATUS
-            && Reader::new(&self.body).u32().is_ok_and(|code| code == status::EOF)
+        matches!(self, Self::Packet { kind: kind::STATUS, body }
+            if Reader::new(body).u32().is_ok_and(|code| code == status::EOF))
     }
 
-    fn expect(self, kind: u8) -> Result<Bytes, ClientError> {
-        if self.kind == kind {
-            return Ok(self.body);
+    fn expect(self, wanted: u8) -> Result<Bytes, ClientError> {
+        match self {
+            Self::Packet { kind, body } if kind == wanted => Ok(body),
+            other => Err(other.done().err().unwrap_or(ClientError::Protocol)),
         }
-        Err(self.refusal().err().unwrap_or(ClientError::Protocol))
-    }
-
-    fn done(self) -> Result<(), ClientError> {
-        self.refusal()
     }
 
     /// A status other than success is an error, and so is anything but a status.
-    fn refusal(self) -> Result<(), ClientError> {
-        if self.kind != kind::STATUS {
+    fn done(self) -> Result<(), ClientError> {
+        let Self::Packet { kind: kind::STATUS, body } = self else {
             return Err(ClientError::Protocol);
-        }
-        let mut reader = Reader::new(&self.body);
+        };
+        let mut reader = Reader::new(&body);
         match reader.u32()? {
             status::OK => Ok(()),
             status::NO_SUCH_FILE => Err(ClientError::NotFound),

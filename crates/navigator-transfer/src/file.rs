@@ -5,12 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use navigator_sftp::wire::{Attributes, open};
 use rustix::fs::FileType;
 
-use crate::client::{Client, Handle, file_type};
+use crate::client::{Arrival, Client, ClientError, Handle, Part, file_type};
 use crate::entry::part_name;
 use crate::error::TransferError;
 use crate::local::{LocalRoot, finish, local, mtime};
@@ -88,24 +87,20 @@ impl Work<'_> {
         from: &Below,
         part: &RemotePath,
     ) -> Result<(), TransferError> {
-        let step = self.client.write_size();
-        // Reads follow one another and so do the requests, so that a broken upload is whole up to its end.
-        let chunks = stream::iter(steps(offset, size, step)).then(|(at, length)| {
-            let file = Arc::clone(&file);
-            async move { Ok((at, read_local(file, at, length, from).await?)) }
-        });
-        chunks
-            .map(|chunk: Result<(u64, Bytes), TransferError>| async move {
-                let (at, content) = chunk?;
-                let length = content.len() as u64;
-                let written = self.client.write(handle, at, content).await;
-                written.map_err(|source| remote("write", part, source))?;
-                self.progress.event(Event::Bytes(length));
+        // Requests follow one another, so that a broken upload is whole up to its end.
+        let writes = steps(offset, size, self.client.write_size()).map(|(at, length)| {
+            let file = &file;
+            async move {
+                let written = self.client.write_from(handle, file, at, length).await;
+                written.map_err(|reason| match reason {
+                    ClientError::File(reason) => reading_failed(from, reason),
+                    other => remote("write", part, other),
+                })?;
+                self.progress.event(Event::Bytes(length as u64));
                 Ok(())
-            })
-            .buffered(WINDOW)
-            .try_collect()
-            .await
+            }
+        });
+        stream::iter(writes).buffered(WINDOW).try_collect().await
     }
 
     /// Downloads a file that was announced to have a size. Returns its bytes.
@@ -132,13 +127,16 @@ impl Work<'_> {
         let (parent, file, there) = self.local.open_part(parents, &part, mode)?;
         let here = |reason: io::Error| local("write", &to.to_path(), reason);
         let offset = if there <= size { there } else { 0 };
-        file.set_len(offset).map_err(here)?;
+        // Only what has to go is cut off: the system writes a file to the disk at once that was cut to nothing.
+        if offset < there {
+            file.set_len(offset).map_err(here)?;
+        }
         self.progress.event(Event::Bytes(offset));
-        let file = Arc::new(file);
-        self.fetch_content(&handle, &file, offset, size, &source, to).await?;
+        let arrival = Arc::new(Arrival::new(file, to.to_path(), offset));
+        self.fetch_content(&handle, &arrival, offset, size, &source).await?;
         self.client.close(&handle).await.map_err(failed)?;
         if self.options.preserve == Preserve::Yes {
-            finish(&*file, mode, time).map_err(|reason| here(reason.into()))?;
+            finish(arrival.file(), mode, time).map_err(|reason| here(reason.into()))?;
         }
         rename_here(&parent, &part, name).map_err(|reason| here(reason.into()))?;
         self.progress.event(Event::File(&to.to_path()));
@@ -148,20 +146,24 @@ impl Work<'_> {
     async fn fetch_content(
         &self,
         handle: &Handle,
-        file: &Arc<File>,
+        arrival: &Arc<Arrival>,
         offset: u64,
         size: u64,
         source: &RemotePath,
-        to: &Below,
     ) -> Result<(), TransferError> {
         let reads = steps(offset, size, self.client.read_size())
-            .map(|(at, length)| self.read_whole(handle, at, length, source));
+            .map(|(at, length)| self.read_whole(handle, at, length, source, Some(arrival)));
         let mut reads = stream::iter(reads).buffered(WINDOW);
-        while let Some((at, pieces)) = reads.try_next().await? {
-            let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
-            let written = write_local(Arc::clone(file), at, pieces).await;
-            written.map_err(|reason| local("write", &to.to_path(), reason))?;
-            self.progress.event(Event::Bytes(length));
+        while let Some((mut at, parts)) = reads.try_next().await? {
+            for part in parts {
+                if let Part::Held(content) = &part {
+                    // Everything before is there now: it is this content's turn.
+                    let written = arrival.write(at, content);
+                    written.map_err(|reason| local("write", arrival.path(), reason))?;
+                }
+                at += part.len() as u64;
+                self.progress.event(Event::Bytes(part.len() as u64));
+            }
         }
         Ok(())
     }
@@ -173,19 +175,23 @@ impl Work<'_> {
         at: u64,
         length: usize,
         source: &RemotePath,
-    ) -> Result<(u64, Vec<Bytes>), TransferError> {
-        let mut pieces = vec![];
+        into: Option<&Arc<Arrival>>,
+    ) -> Result<(u64, Vec<Part>), TransferError> {
+        let mut parts = vec![];
         let mut there = 0;
         while there < length {
-            let read = self.client.read(handle, at + there as u64, length - there).await;
-            let piece = read.map_err(|reason| remote("read", source, reason))?;
-            if piece.is_empty() {
+            let read = self.client.read(handle, at + there as u64, length - there, into).await;
+            let part = read.map_err(|reason| match (reason, into) {
+                (ClientError::File(reason), Some(into)) => local("write", into.path(), reason),
+                (reason, _) => remote("read", source, reason),
+            })?;
+            if part.len() == 0 {
                 return Err(TransferError::Changed(shown(source)));
             }
-            there += piece.len();
-            pieces.push(piece);
+            there += part.len();
+            parts.push(part);
         }
-        Ok((at, pieces))
+        Ok((at, parts))
     }
 }
 
@@ -200,40 +206,11 @@ fn steps(from: u64, size: u64, step: usize) -> impl Iterator<Item = (u64, usize)
         .map(move |at| (at, usize::try_from(size - at).unwrap_or(step).min(step)))
 }
 
-/// Reads from a local file.
-async fn read_local(
-    file: Arc<File>,
-    at: u64,
-    length: usize,
-    path: &Below,
-) -> Result<Bytes, TransferError> {
-    let read = blocking(move || {
-        let mut content = vec![0; length];
-        file.read_exact_at(&mut content, at)?;
-        Ok(Bytes::from(content))
-    });
-    read.await.map_err(|reason| match reason.kind() {
+fn reading_failed(path: &Below, reason: io::Error) -> TransferError {
+    match reason.kind() {
         io::ErrorKind::UnexpectedEof => TransferError::Changed(path.to_path()),
         _ => local("read", &path.to_path(), reason),
-    })
-}
-
-async fn write_local(file: Arc<File>, mut at: u64, pieces: Vec<Bytes>) -> io::Result<()> {
-    let write = move || {
-        for piece in &pieces {
-            file.write_all_at(piece, at)?;
-            at += piece.len() as u64;
-        }
-        Ok(())
-    };
-    blocking(write).await
-}
-
-/// Waits for the disk on a thread of its own.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
 }
 
 impl Work<'_> {
@@ -246,18 +223,17 @@ impl Work<'_> {
         let source = self.remote.join_all(&path.0);
         let failed = |reason| remote("read", &source, reason);
         let (file, _) = self.local.open_file(path)?;
-        let file = Arc::new(file);
         let opened = self.client.open_file(&source, open::READ, Attributes::default()).await;
         let handle = opened.map_err(failed)?;
         let reads = steps(0, size, self.client.read_size())
-            .map(|(at, length)| self.read_whole(&handle, at, length, &source));
+            .map(|(at, length)| self.read_whole(&handle, at, length, &source, None));
         let mut reads = stream::iter(reads).buffered(WINDOW);
         let mut same = true;
-        while let Some((at, pieces)) = reads.try_next().await? {
-            let there = pieces.concat();
-            let here = read_local(Arc::clone(&file), at, there.len(), path).await?;
-            if here != there {
-                same = false;
+        let mut buffer = vec![0; self.client.read_size()];
+        while let Some((at, parts)) = reads.try_next().await? {
+            let alike = alike(&file, at, &parts, &mut buffer);
+            same = alike.map_err(|reason| reading_failed(path, reason))?;
+            if !same {
                 break;
             }
         }
@@ -265,4 +241,17 @@ impl Work<'_> {
         self.client.close(&handle).await.map_err(failed)?;
         Ok(same)
     }
+}
+
+/// Whether a file has this content at a place. The buffer has room for each part.
+fn alike(file: &File, mut at: u64, parts: &[Part], buffer: &mut [u8]) -> io::Result<bool> {
+    for part in parts {
+        let here = buffer.get_mut(..part.len()).ok_or(io::ErrorKind::InvalidInput)?;
+        file.read_exact_at(here, at)?;
+        if here != part.held() {
+            return Ok(false);
+        }
+        at += part.len() as u64;
+    }
+    Ok(true)
 }

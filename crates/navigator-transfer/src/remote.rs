@@ -144,12 +144,12 @@ async fn rules_text(
     let handle = opened.map_err(failed)?;
     let mut text = vec![];
     while text.len() < ignores::LONGEST {
-        let more = client.read(&handle, text.len() as u64, client.read_size()).await;
+        let more = client.read(&handle, text.len() as u64, client.read_size(), None).await;
         let more = more.map_err(failed)?;
-        if more.is_empty() {
+        if more.len() == 0 {
             break;
         }
-        text.extend_from_slice(&more);
+        text.extend_from_slice(more.held());
     }
     client.close(&handle).await.map_err(failed)?;
     Ok(Some(text))

@@ -4,48 +4,69 @@ use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use navigator_sftp::wire::{MAX_PACKET, Reader, VERSION, Writer, kind};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::Bytes;
+use navigator_sftp::wire::{MAX_DATA, MAX_PACKET, Reader, VERSION, Writer, kind};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::ClientError;
+use super::content::{Landing, Piece};
+use super::input::Input;
 
 /// Requests that wait to be written; who asks more waits with them.
 const QUEUE: usize = 64;
 /// Bytes of small requests that are written together.
 const TOGETHER: usize = 32 * 1024;
-/// Room for answers that is made at once.
-const ROOM: usize = 64 * 1024;
 
-/// An answer without its id.
+/// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) kind: u8,
-    pub(super) body: Bytes,
+pub(super) enum Answer {
+    /// A packet without its id.
+    Packet { kind: u8, body: Bytes },
+    /// That much content, which is in its file.
+    Landed(usize),
 }
 
+/// A request, and whose answer fails when its content cannot be read.
 #[derive(Debug)]
 struct Request {
+    id: u32,
     header: Vec<u8>,
-    content: Bytes,
+    content: Option<Piece>,
+}
+
+/// Who waits for an answer, and where its content goes.
+#[derive(Debug)]
+struct Waiter {
+    sender: oneshot::Sender<Result<Answer, ClientError>>,
+    landing: Option<Landing>,
 }
 
 /// Who waits for which answer; nothing once the connection has ended.
 #[derive(Debug)]
 struct Waiting {
     next: u32,
-    answers: Option<HashMap<u32, oneshot::Sender<Answer>>>,
+    answers: Option<HashMap<u32, Waiter>>,
 }
 
-type Shared = Arc<Mutex<Waiting>>;
+impl Waiting {
+    fn insert(&mut self, waiter: Waiter) -> Result<u32, ClientError> {
+        self.next = self.next.wrapping_add(1);
+        self.answers.as_mut().ok_or(ClientError::Closed)?.insert(self.next, waiter);
+        Ok(self.next)
+    }
+
+    fn take(&mut self, id: u32) -> Option<Waiter> {
+        self.answers.as_mut().and_then(|answers| answers.remove(&id))
+    }
+}
 
 /// Both tasks of a connection; they end with it.
 #[derive(Debug)]
 pub(super) struct Connection {
     requests: mpsc::Sender<Request>,
-    waiting: Shared,
+    waiting: Arc<Mutex<Waiting>>,
     _tasks: JoinSet<()>,
 }
 
@@ -53,57 +74,55 @@ impl Connection {
     /// Exchanges versions and starts the tasks; gives what comes behind the server's version.
     pub(super) async fn open(
         stream: impl AsyncRead + AsyncWrite + Send + 'static,
-    ) -> Result<(Self, Bytes), ClientError> {
-        let (mut input, mut output) = tokio::io::split(stream);
+    ) -> Result<(Self, Vec<u8>), ClientError> {
+        let (input, mut output) = tokio::io::split(stream);
+        let mut input = Input::new(input);
         let mut hello = vec![];
         Writer::begin(&mut hello, kind::INIT).u32(VERSION).end();
         output.write_all(&hello).await.map_err(ClientError::Stream)?;
         output.flush().await.map_err(ClientError::Stream)?;
-        let mut buffer = BytesMut::new();
-        let answer = next_packet(&mut input, &mut buffer).await?.ok_or(ClientError::Closed)?;
-        let mut reader = Reader::new(&answer);
+        let answer = input.next().await?.ok_or(ClientError::Closed)?;
+        let mut reader = Reader::new(answer);
         if reader.u8()? != kind::VERSION || reader.u32()? != VERSION {
             return Err(ClientError::Protocol);
         }
+        let announced = answer[5..].to_vec();
         let (requests, queue) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(Waiting { next: 0, answers: Some(HashMap::new()) }));
         let mut tasks = JoinSet::new();
         let (reading, writing) = (Arc::clone(&waiting), Arc::clone(&waiting));
         tasks.spawn(async move {
             // Whatever ended it, all who wait learn that their answers do not come.
-            let _ = deliver(input, buffer, &reading).await;
+            let _ = deliver(input, &reading).await;
             lock(&reading).answers = None;
         });
         tasks.spawn(async move {
-            if send(output, queue).await.is_err() {
+            if send(output, queue, &writing).await.is_err() {
                 lock(&writing).answers = None;
             }
         });
-        Ok((Self { requests, waiting, _tasks: tasks }, answer.slice(5..)))
+        Ok((Self { requests, waiting, _tasks: tasks }, announced))
     }
 
-    /// Makes a request and waits for its answer.
+    /// Makes a request, whose content may come from a file, and waits for its answer, whose content may go to one.
     pub(super) async fn ask(
         &self,
         kind: u8,
         fill: impl FnOnce(Writer<'_>),
-        content: Bytes,
+        content: Option<Piece>,
+        landing: Option<Landing>,
     ) -> Result<Answer, ClientError> {
-        let (sender, receiver) = oneshot::channel();
-        let id = {
-            let mut waiting = lock(&self.waiting);
-            waiting.next = waiting.next.wrapping_add(1);
-            waiting.next
-        };
         let mut header = Vec::with_capacity(64);
-        fill(Writer::begin(&mut header, kind).u32(id));
-        if header.len() - 4 + content.len() > MAX_PACKET {
+        fill(Writer::begin(&mut header, kind).u32(0));
+        if header.len() - 4 + content.as_ref().map_or(0, |piece| piece.length) > MAX_PACKET {
             return Err(ClientError::Failed("the request is too long".into()));
         }
-        lock(&self.waiting).answers.as_mut().ok_or(ClientError::Closed)?.insert(id, sender);
-        let request = Request { header, content };
-        self.requests.send(request).await.map_err(|_| ClientError::Closed)?;
-        receiver.await.map_err(|_| ClientError::Closed)
+        let place = self.requests.reserve().await.map_err(|_| ClientError::Closed)?;
+        let (sender, receiver) = oneshot::channel();
+        let id = lock(&self.waiting).insert(Waiter { sender, landing })?;
+        header[5..9].copy_from_slice(&id.to_be_bytes());
+        place.send(Request { id, header, content });
+        receiver.await.map_err(|_| ClientError::Closed)?
     }
 }
 
@@ -113,69 +132,52 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 
 /// Hands answers to who waits, until the stream ends or the server breaks the protocol.
 async fn deliver(
-    mut input: impl AsyncRead + Unpin,
-    mut buffer: BytesMut,
+    mut input: Input<impl AsyncRead + Unpin>,
     waiting: &Mutex<Waiting>,
 ) -> Result<(), ClientError> {
-    while let Some(packet) = next_packet(&mut input, &mut buffer).await? {
-        let mut reader = Reader::new(&packet);
+    while let Some(packet) = input.next().await? {
+        let mut reader = Reader::new(packet);
         let (kind, id) = (reader.u8()?, reader.u32()?);
-        let sender = lock(waiting).answers.as_mut().and_then(|answers| answers.remove(&id));
-        let sender = sender.ok_or(ClientError::Protocol)?;
+        let waiter = lock(waiting).take(id).ok_or(ClientError::Protocol)?;
         // Who asked may have gone; the answer is then nobody's.
-        let _ = sender.send(Answer { kind, body: packet.slice(5..) });
-    }
-    Ok(())
-}
-
-/// The next packet without its length; nothing at the stream's end.
-async fn next_packet(
-    input: &mut (impl AsyncRead + Unpin),
-    buffer: &mut BytesMut,
-) -> Result<Option<Bytes>, ClientError> {
-    fill_to(input, buffer, 4).await?;
-    let Some(prefix) = buffer.first_chunk::<4>() else {
-        return if buffer.is_empty() { Ok(None) } else { Err(ClientError::Closed) };
-    };
-    let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
-    if !(5..=MAX_PACKET).contains(&length) {
-        return Err(ClientError::Protocol);
-    }
-    fill_to(input, buffer, 4 + length).await?;
-    if buffer.len() < 4 + length {
-        return Err(ClientError::Closed);
-    }
-    Ok(Some(buffer.split_to(4 + length).freeze().slice(4..)))
-}
-
-/// Reads until there is that much, or the stream ends.
-async fn fill_to(
-    input: &mut (impl AsyncRead + Unpin),
-    buffer: &mut BytesMut,
-    length: usize,
-) -> Result<(), ClientError> {
-    while buffer.len() < length {
-        buffer.reserve((length - buffer.len()).max(ROOM));
-        if input.read_buf(buffer).await.map_err(ClientError::Stream)? == 0 {
-            break;
+        if !waiter.sender.is_closed() {
+            let _ = waiter.sender.send(answer(kind, &packet[5..], waiter.landing.as_ref()));
         }
     }
     Ok(())
+}
+
+fn answer(kind: u8, body: &[u8], landing: Option<&Landing>) -> Result<Answer, ClientError> {
+    if kind == kind::DATA
+        && let Some(landing) = landing
+        && let Some(length) = landing.land(body)?
+    {
+        return Ok(Answer::Landed(length));
+    }
+    Ok(Answer::Packet { kind, body: Bytes::copy_from_slice(body) })
 }
 
 /// Writes requests, small ones together.
 async fn send(
     mut output: impl AsyncWrite + Unpin,
     mut queue: mpsc::Receiver<Request>,
+    waiting: &Mutex<Waiting>,
 ) -> io::Result<()> {
     let mut together = Vec::with_capacity(TOGETHER);
+    let mut buffer = vec![0; MAX_DATA];
     while let Some(request) = queue.recv().await {
         let mut next = Some(request);
         while let Some(request) = next.take() {
-            together.extend_from_slice(&request.header);
-            if !request.content.is_empty() || together.len() >= TOGETHER {
-                write_both(&mut output, &together, &request.content).await?;
-                together.clear();
+            let content = request.content.map_or(Ok(&[][..]), |piece| piece.read(&mut buffer));
+            match content {
+                Ok(content) => {
+                    together.extend_from_slice(&request.header);
+                    if !content.is_empty() || together.len() >= TOGETHER {
+                        write_both(&mut output, &together, content).await?;
+                        together.clear();
+                    }
+                }
+                Err(reason) => refuse(waiting, request.id, reason),
             }
             next = queue.try_recv().ok();
         }
@@ -184,6 +186,14 @@ async fn send(
         output.flush().await?;
     }
     output.shutdown().await
+}
+
+/// Answers a request whose content could not be read, and which therefore is not sent.
+fn refuse(waiting: &Mutex<Waiting>, id: u32, reason: io::Error) {
+    if let Some(waiter) = lock(waiting).take(id) {
+        // Who asked may have gone.
+        let _ = waiter.sender.send(Err(ClientError::File(reason)));
+    }
 }
 
 async fn write_both(

@@ -23,17 +23,25 @@ struct Lies {
     announced: u64,
     opened: u64,
     too_much: bool,
+    /// Each second read is answered before the first.
+    swapped: bool,
 }
 
 async fn hostile(lies: Lies) -> Client {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     std::thread::spawn(move || {
         let mut listed = false;
+        let mut later = vec![];
         let mut length = [0; 4];
         while theirs.read_exact(&mut length).is_ok() {
             let mut packet = vec![0; u32::from_be_bytes(length) as usize];
             theirs.read_exact(&mut packet).unwrap();
-            let answer = lie(&lies, &mut listed, &packet);
+            let mut answer = lie(&lies, &mut listed, &packet);
+            if lies.swapped && packet[0] == kind::READ && later.is_empty() {
+                later = answer;
+                continue;
+            }
+            answer.append(&mut later);
             if theirs.write_all(&answer).is_err() {
                 break;
             }
@@ -77,10 +85,10 @@ fn lie(lies: &Lies, listed: &mut bool, packet: &[u8]) -> Vec<u8> {
             packet.end();
         }
         kind::READ => {
-            let (_, _, wanted) =
+            let (_, at, wanted) =
                 (reader.string().unwrap(), reader.u64().unwrap(), reader.u32().unwrap());
             let more = u32::from(lies.too_much);
-            let content = vec![b'x'; (wanted + more) as usize];
+            let content = vec![part_of(at); (wanted + more) as usize];
             Writer::begin(&mut out, kind::DATA).u32(id).string(&content).end();
         }
         kind::CLOSE => {
@@ -89,6 +97,11 @@ fn lie(lies: &Lies, listed: &mut bool, packet: &[u8]) -> Vec<u8> {
         _ => Writer::begin(&mut out, kind::STATUS).u32(id).u32(status::EOF).string(b"").end(),
     }
     out
+}
+
+/// What a byte of the file is, by its place: another one in each part that a read asks for.
+fn part_of(at: u64) -> u8 {
+    (at >> 15) as u8 + 1
 }
 
 async fn fetch(lies: Lies, target: &std::path::Path) -> Result<Report, TransferError> {
@@ -136,6 +149,17 @@ async fn a_file_is_never_longer_than_announced() {
     let lies = Lies { announced: 10, opened: 10, too_much: true, ..Lies::default() };
     fetch(lies, &dir.path().join("other")).await.unwrap_err();
     assert!(!dir.path().join("other").exists());
+}
+
+#[tokio::test]
+async fn answers_in_another_order_make_the_same_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("file");
+    let size = 40 << 15;
+    let swapped = Lies { announced: size, opened: size, swapped: true, ..Lies::default() };
+    fetch(swapped, &target).await.unwrap();
+    let expected: Vec<u8> = (0..size).map(part_of).collect();
+    assert!(fs::read(&target).unwrap() == expected);
 }
 
 #[tokio::test]
