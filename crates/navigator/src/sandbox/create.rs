@@ -70,7 +70,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "detach")]
     upload: Vec<PathBuf>,
 
-    /// Reach this port of it from this machine, in the background, as [[ADDRESS:]LOCAL:]REMOTE
+    /// Reach this port of it from this machine, in the background, as `forward` takes it
     #[arg(long, value_name = "PORT", value_parser = forward::port, conflicts_with = "detach")]
     forward: Vec<forward::Port>,
 
