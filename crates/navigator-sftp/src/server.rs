@@ -24,10 +24,10 @@ const INPUT: usize = 3 * (MAX_PACKET + 4);
 
 /// Serves one client until it hangs up.
 ///
-/// `first` is what came from the client before, at most [`INPUT`] bytes.
+/// `first` is what came from the client before, at most `INPUT` bytes.
 ///
 /// Relative names are taken from the start directory, whatever the process's own working directory is. The server
-/// holds at most one packet's content, [`INPUT`] bytes of requests and a bounded number of handles.
+/// holds at most one packet's content, `INPUT` bytes of requests and a bounded number of handles.
 ///
 /// # Errors
 /// When the start directory cannot be opened, a stream fails, or the client does not speak the protocol: an

@@ -341,7 +341,7 @@ fn sandbox_create_explains_itself() {
               Copy this file or directory into it before the command runs; may be given several times
 
           --forward <PORT>
-              Reach this port of it from this machine, in the background, as [[ADDRESS:]LOCAL:]REMOTE
+              Reach this port of it from this machine, in the background, as `forward` takes it
 
           --memory <SIZE>
               Bound the memory of everything in it, such as 512M or 2G
