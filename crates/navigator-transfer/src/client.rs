@@ -5,6 +5,7 @@
 
 mod connection;
 mod content;
+mod handle;
 mod input;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use crate::name::RemotePath;
 use connection::{Answer, Connection};
 pub(crate) use content::Arrival;
 use content::{Landing, Piece, content_of};
+pub use handle::Handle;
 
 /// Content per request to a server that does not announce its limits; every server takes that much.
 const USUAL_DATA: usize = 32 * 1024;
@@ -62,10 +64,6 @@ impl From<Malformed> for ClientError {
         Self::Protocol
     }
 }
-
-/// An open file or directory of the server.
-#[derive(Clone, Debug)]
-pub struct Handle(Bytes);
 
 /// Content that was read.
 #[derive(Debug)]
@@ -178,7 +176,7 @@ impl Client {
     /// # Errors
     /// The server's reason.
     pub async fn entries(&self, handle: &Handle) -> Result<Option<Vec<ListedEntry>>, ClientError> {
-        let answer = self.ask(kind::READDIR, |packet| packet.string(&handle.0)).await?;
+        let answer = self.ask(kind::READDIR, |packet| packet.string(handle.id())).await?;
         if answer.end_of_file() {
             return Ok(None);
         }
@@ -204,7 +202,7 @@ impl Client {
     ) -> Result<Part, ClientError> {
         let most = length.min(self.read_size);
         let wanted = u32::try_from(most).unwrap_or(u32::MAX);
-        let fill = |packet: Writer<'_>| packet.string(&handle.0).u64(at).u32(wanted).end();
+        let fill = |packet: Writer<'_>| packet.string(handle.id()).u64(at).u32(wanted).end();
         let landing = into.map(|into| Landing { into: Arc::clone(into), at, most });
         let answer = self.connection.ask(kind::READ, fill, None, landing).await?;
         if let Answer::Landed(length) = answer {
@@ -230,7 +228,8 @@ impl Client {
         length: usize,
     ) -> Result<(), ClientError> {
         let long = u32::try_from(length).map_err(|_| ClientError::Protocol)?;
-        let fill = |packet: Writer<'_>| packet.string(&handle.0).u64(at).u32(long).end_with(length);
+        let fill =
+            |packet: Writer<'_>| packet.string(handle.id()).u64(at).u32(long).end_with(length);
         let piece = Piece { file: Arc::clone(file), at, length };
         self.connection.ask(kind::WRITE, fill, Some(piece), None).await?.done()
     }
@@ -239,8 +238,8 @@ impl Client {
     ///
     /// # Errors
     /// The server's reason.
-    pub async fn close(&self, handle: &Handle) -> Result<(), ClientError> {
-        self.change(kind::CLOSE, |packet| packet.string(&handle.0)).await
+    pub async fn close(&self, mut handle: Handle) -> Result<(), ClientError> {
+        self.change(kind::CLOSE, |packet| packet.string(&handle.give_up())).await
     }
 
     /// Attributes of a name, not of what a link names.
@@ -264,7 +263,7 @@ impl Client {
     /// # Errors
     /// The server's reason.
     pub async fn fstat(&self, handle: &Handle) -> Result<Attributes, ClientError> {
-        self.attributes(kind::FSTAT, &handle.0).await
+        self.attributes(kind::FSTAT, handle.id()).await
     }
 
     /// Sets attributes of a name, never of what a link names if the server can tell.
@@ -283,7 +282,7 @@ impl Client {
     /// # Errors
     /// The server's reason.
     pub async fn set_open(&self, handle: &Handle, wanted: Attributes) -> Result<(), ClientError> {
-        self.change(kind::FSETSTAT, |packet| packet.string(&handle.0).attributes(&wanted)).await
+        self.change(kind::FSETSTAT, |packet| packet.string(handle.id()).attributes(&wanted)).await
     }
 
     /// Makes a directory.
@@ -358,7 +357,7 @@ impl Client {
     /// # Errors
     /// The server's reason.
     pub async fn sync(&self, handle: &Handle) -> Result<(), ClientError> {
-        self.extended(b"fsync@openssh.com", |packet| packet.string(&handle.0)).await
+        self.extended(b"fsync@openssh.com", |packet| packet.string(handle.id())).await
     }
 
     fn knows(&self, extension: &[u8]) -> bool {
@@ -412,8 +411,14 @@ impl Client {
         kind: u8,
         fill: impl FnOnce(Writer<'_>) -> Writer<'_>,
     ) -> Result<Handle, ClientError> {
-        let body = self.ask(kind, fill).await?.expect(kind::HANDLE)?;
-        Ok(Handle(Bytes::copy_from_slice(Reader::new(&body).string()?)))
+        while let Some(left) = self.connection.left() {
+            // What failed before has been told, and a handle that the server does not know is closed.
+            let _ = self.close(left).await;
+        }
+        match self.ask(kind, fill).await? {
+            Answer::Opened(handle) => Ok(handle),
+            other => Err(other.done().err().unwrap_or(ClientError::Protocol)),
+        }
     }
 
     async fn attributes(&self, kind: u8, name: &[u8]) -> Result<Attributes, ClientError> {

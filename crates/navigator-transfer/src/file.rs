@@ -47,7 +47,7 @@ impl Work<'_> {
             let wanted = Attributes { permissions: Some(mode), times, ..Attributes::default() };
             self.client.set_open(&handle, wanted).await.map_err(failed)?;
         }
-        self.client.close(&handle).await.map_err(failed)?;
+        self.client.close(handle).await.map_err(failed)?;
         self.client.rename(&part, &parent.join(name)).await.map_err(failed)?;
         self.progress.event(Event::File(&to.to_path()));
         Ok(size)
@@ -134,7 +134,7 @@ impl Work<'_> {
         self.progress.event(Event::Bytes(offset));
         let arrival = Arc::new(Arrival::new(file, to.to_path(), offset));
         self.fetch_content(&handle, &arrival, offset, size, &source).await?;
-        self.client.close(&handle).await.map_err(failed)?;
+        self.client.close(handle).await.map_err(failed)?;
         if self.options.preserve == Preserve::Yes {
             finish(arrival.file(), mode, time).map_err(|reason| here(reason.into()))?;
         }
@@ -238,7 +238,7 @@ impl Work<'_> {
             }
         }
         drop(reads);
-        self.client.close(&handle).await.map_err(failed)?;
+        self.client.close(handle).await.map_err(failed)?;
         Ok(same)
     }
 }

@@ -78,7 +78,7 @@ async fn list(
             }
         }
     }
-    client.close(&handle).await.map_err(failed)?;
+    client.close(handle).await.map_err(failed)?;
     Ok((at, found))
 }
 
@@ -151,7 +151,7 @@ async fn rules_text(
         }
         text.extend_from_slice(more.held());
     }
-    client.close(&handle).await.map_err(failed)?;
+    client.close(handle).await.map_err(failed)?;
     Ok(Some(text))
 }
 

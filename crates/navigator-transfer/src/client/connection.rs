@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::ClientError;
 use super::content::{Landing, Piece};
+use super::handle::{Handle, Left};
 use super::input::Input;
 
 /// Requests that wait to be written; who asks more waits with them.
@@ -24,6 +25,8 @@ const TOGETHER: usize = 32 * 1024;
 pub(super) enum Answer {
     /// A packet without its id.
     Packet { kind: u8, body: Bytes },
+    /// What was opened.
+    Opened(Handle),
     /// That much content, which is in its file.
     Landed(usize),
 }
@@ -36,9 +39,10 @@ struct Request {
     content: Option<Piece>,
 }
 
-/// Who waits for an answer, and where its content goes.
+/// Who waits for an answer to which kind of request, and where its content goes.
 #[derive(Debug)]
 struct Waiter {
+    asked: u8,
     sender: oneshot::Sender<Result<Answer, ClientError>>,
     landing: Option<Landing>,
 }
@@ -67,6 +71,7 @@ impl Waiting {
 pub(super) struct Connection {
     requests: mpsc::Sender<Request>,
     waiting: Arc<Mutex<Waiting>>,
+    left: Left,
     _tasks: JoinSet<()>,
 }
 
@@ -89,11 +94,13 @@ impl Connection {
         let announced = answer[5..].to_vec();
         let (requests, queue) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(Waiting { next: 0, answers: Some(HashMap::new()) }));
+        let left = Left::default();
         let mut tasks = JoinSet::new();
         let (reading, writing) = (Arc::clone(&waiting), Arc::clone(&waiting));
+        let opened = left.clone();
         tasks.spawn(async move {
             // Whatever ended it, all who wait learn that their answers do not come.
-            let _ = deliver(input, &reading).await;
+            let _ = deliver(input, &reading, &opened).await;
             lock(&reading).answers = None;
         });
         tasks.spawn(async move {
@@ -101,7 +108,7 @@ impl Connection {
                 lock(&writing).answers = None;
             }
         });
-        Ok((Self { requests, waiting, _tasks: tasks }, announced))
+        Ok((Self { requests, waiting, left, _tasks: tasks }, announced))
     }
 
     /// Makes a request, whose content may come from a file, and waits for its answer, whose content may go to one.
@@ -112,17 +119,22 @@ impl Connection {
         content: Option<Piece>,
         landing: Option<Landing>,
     ) -> Result<Answer, ClientError> {
+        let place = self.requests.reserve().await.map_err(|_| ClientError::Closed)?;
         let mut header = Vec::with_capacity(64);
         fill(Writer::begin(&mut header, kind).u32(0));
         if header.len() - 4 + content.as_ref().map_or(0, |piece| piece.length) > MAX_PACKET {
             return Err(ClientError::Failed("the request is too long".into()));
         }
-        let place = self.requests.reserve().await.map_err(|_| ClientError::Closed)?;
         let (sender, receiver) = oneshot::channel();
-        let id = lock(&self.waiting).insert(Waiter { sender, landing })?;
+        let id = lock(&self.waiting).insert(Waiter { asked: kind, sender, landing })?;
         header[5..9].copy_from_slice(&id.to_be_bytes());
         place.send(Request { id, header, content });
         receiver.await.map_err(|_| ClientError::Closed)?
+    }
+
+    /// A handle that is open although nobody has it any more.
+    pub(super) fn left(&self) -> Option<Handle> {
+        self.left.pop()
     }
 }
 
@@ -134,27 +146,36 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
 async fn deliver(
     mut input: Input<impl AsyncRead + Unpin>,
     waiting: &Mutex<Waiting>,
+    left: &Left,
 ) -> Result<(), ClientError> {
     while let Some(packet) = input.next().await? {
         let mut reader = Reader::new(packet);
         let (kind, id) = (reader.u8()?, reader.u32()?);
         let waiter = lock(waiting).take(id).ok_or(ClientError::Protocol)?;
+        let answer = waiter.answer(kind, &packet[5..], left);
         // Who asked may have gone; the answer is then nobody's.
-        if !waiter.sender.is_closed() {
-            let _ = waiter.sender.send(answer(kind, &packet[5..], waiter.landing.as_ref()));
-        }
+        let _ = waiter.sender.send(answer);
     }
     Ok(())
 }
 
-fn answer(kind: u8, body: &[u8], landing: Option<&Landing>) -> Result<Answer, ClientError> {
-    if kind == kind::DATA
-        && let Some(landing) = landing
-        && let Some(length) = landing.land(body)?
-    {
-        return Ok(Answer::Landed(length));
+impl Waiter {
+    fn answer(&self, kind: u8, body: &[u8], left: &Left) -> Result<Answer, ClientError> {
+        match (self.asked, kind, &self.landing) {
+            // Only what opens has a handle for its answer, so that closing never leaves one to be closed.
+            (kind::OPEN | kind::OPENDIR, kind::HANDLE, _) => {
+                return Handle::new(body, left).map(Answer::Opened);
+            }
+            // Nothing is written for who has gone.
+            (_, kind::DATA, Some(landing)) if !self.sender.is_closed() => {
+                if let Some(length) = landing.land(body)? {
+                    return Ok(Answer::Landed(length));
+                }
+            }
+            _ => {}
+        }
+        Ok(Answer::Packet { kind, body: Bytes::copy_from_slice(body) })
     }
-    Ok(Answer::Packet { kind, body: Bytes::copy_from_slice(body) })
 }
 
 /// Writes requests, small ones together.

@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use futures_util::FutureExt;
+use navigator_sftp::wire::{Attributes, open};
 use navigator_transfer::{
     Compare, Extra, Links, Options, Preserve, RemotePath, Report, Silent, Skipped, SyncOptions,
     TransferError, copy_down, copy_up, sync_down, sync_up, watch_up,
@@ -267,4 +269,45 @@ async fn ten_thousand_files_go_up_and_down() {
         let copy = sides.here(&format!("back/{}/{number}", number % 10));
         assert_eq!(fs::read_to_string(copy).unwrap(), number.to_string());
     }
+}
+
+/// More transfers than a server has handles for one connection.
+const MANY: usize = 600;
+
+#[tokio::test]
+async fn failed_transfers_leave_nothing_open() {
+    let sides = Sides::new();
+    write(&sides.there("a"), "a");
+    age(&sides.there("a"), 1_000_000_000);
+    // Where the part would be is a directory.
+    let part = format!("a.{:x}-{:x}.navigator-part", 1, 1_000_000_000);
+    fs::create_dir(sides.here(&part)).unwrap();
+    let client = connect(&sides.there("")).await;
+    let (remote, options) = (RemotePath::new(b"a"), Options::default());
+    for _ in 0..MANY {
+        let failed = copy_down(&client, &remote, &sides.here("a"), options, &Silent).await;
+        assert!(matches!(failed, Err(TransferError::Local { action: "create", .. })), "{failed:?}");
+    }
+    // A file of the system that says it is longer than it is.
+    let (short, target) = (Path::new("/sys/devices/system/cpu/online"), RemotePath::new(b"b"));
+    for _ in 0..MANY {
+        let failed = copy_up(&client, short, &target, options, &Silent).await;
+        assert!(matches!(failed, Err(TransferError::Changed(_))), "{failed:?}");
+    }
+    fs::remove_dir(sides.here(&part)).unwrap();
+    copy_down(&client, &remote, &sides.here("a"), options, &Silent).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_opened_for_who_has_gone_is_closed() {
+    let sides = Sides::new();
+    write(&sides.there("a"), "a");
+    let client = connect(&sides.there("")).await;
+    let (path, none) = (RemotePath::new(b"a"), Attributes::default());
+    for _ in 0..2 * MANY {
+        // Asked once it has sent one request: the opening, or the closing of what was opened before.
+        assert!(client.open_file(&path, open::READ, none).now_or_never().is_none());
+        client.lstat(&path).await.unwrap();
+    }
+    client.open_file(&path, open::READ, none).await.unwrap();
 }
