@@ -1,6 +1,7 @@
 //! Transfers with the real server, and with servers that mean harm.
 
 mod hostile;
+mod killed;
 mod transfers;
 
 use std::os::fd::AsFd;
