@@ -168,6 +168,15 @@ impl LocalRoot {
         done.map_err(|reason: Errno| local("set", &shown(&entry.path), reason))
     }
 
+    /// Gives a directory a mode; never the bits that change who runs things.
+    pub(crate) fn set_mode(&self, entry: &Entry, mode: u32) -> Result<(), TransferError> {
+        let done = (|| {
+            let fd = self.directory(&entry.path.0)?;
+            rustix::fs::fchmod(fd, Mode::from_raw_mode(mode & 0o777))
+        })();
+        done.map_err(|reason: Errno| local("set", &shown(&entry.path), reason))
+    }
+
     /// Everything below, parents before what is in them.
     pub(crate) fn walk(&self, rules: &mut Rules<'_>) -> Result<Vec<Entry>, TransferError> {
         let mut entries = vec![];

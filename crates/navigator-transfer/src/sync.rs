@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use navigator_sftp::wire::Attributes;
+
 use crate::client::Client;
 use crate::copy::made_here;
 use crate::entry::{Entry, Kind, is_part};
@@ -64,6 +66,12 @@ pub async fn sync_up(
     let there = remote::walk(client, target, &mut Rules::Follow(&ignores)).await?;
     let work = Work { client, local: &root, remote: target, options: OPTIONS, progress };
     let plan = work.plan(here, there, options).await?;
+    for entry in &plan.unlock {
+        let path = target.join_all(&entry.path.0);
+        let permissions = Some((entry.mode & 0o777) | OWNER);
+        let unlocked = client.set(&path, Attributes { permissions, ..Attributes::default() }).await;
+        unlocked.map_err(|reason| remote::remote("set", &path, reason))?;
+    }
     for entry in plan.delete.iter().rev() {
         let path = target.join_all(&entry.path.0);
         let removed = match entry.kind {
@@ -101,6 +109,9 @@ pub async fn sync_down(
     here.retain(|entry| !in_repository(&entry.path));
     let work = Work { client, local: &root, remote: source, options: OPTIONS, progress };
     let plan = work.plan(there, here, options).await?;
+    for entry in &plan.unlock {
+        root.set_mode(entry, entry.mode | OWNER)?;
+    }
     for entry in plan.delete.iter().rev() {
         root.remove(entry)?;
     }
@@ -109,11 +120,17 @@ pub async fn sync_down(
     Ok(Report { deleted: plan.delete.len() as u64, ..report })
 }
 
+/// What the owner of a directory needs to change what is in it.
+const OWNER: u32 = 0o700;
+
 /// What is to be done, parents before what is in them.
 #[derive(Debug)]
 struct Plan {
-    transfer: Vec<Entry>,
+    /// Directories of the receiving side that their owner may not write to, though something in them changes. Those
+    /// that stay are transferred too, and so become again what they are at the source.
+    unlock: Vec<Entry>,
     delete: Vec<Entry>,
+    transfer: Vec<Entry>,
 }
 
 impl Work<'_> {
@@ -124,31 +141,30 @@ impl Work<'_> {
         options: SyncOptions,
     ) -> Result<Plan, TransferError> {
         source.retain(|entry| !entry.path.split().is_some_and(|(_, name)| is_part(name)));
-        let mut delete = vec![];
-        if options.extra == Extra::Delete {
-            let kept: HashMap<&Below, bool> =
-                source.iter().map(|entry| (&entry.path, entry.kind == Kind::Directory)).collect();
-            let stays =
-                |entry: &&Entry| kept.get(&entry.path) == Some(&(entry.kind == Kind::Directory));
-            delete = target.iter().filter(|entry| !stays(entry)).cloned().collect();
-        }
+        let delete = match options.extra {
+            Extra::Delete => extra(&source, &target),
+            Extra::Keep => vec![],
+        };
         let gone: HashSet<&Below> = delete.iter().map(|entry| &entry.path).collect();
         let there: HashMap<&Below, &Entry> = target
             .iter()
             .filter(|entry| !gone.contains(&entry.path))
             .map(|entry| (&entry.path, entry))
             .collect();
-        let mut transfer = vec![];
-        for entry in source {
+        let mut differ = HashSet::new();
+        for entry in &source {
             let same = match there.get(&entry.path) {
-                Some(other) => self.same(&entry, other, options.compare).await?,
+                Some(other) => self.same(entry, other, options.compare).await?,
                 None => false,
             };
             if !same {
-                transfer.push(entry);
+                differ.insert(entry.path.clone());
             }
         }
-        Ok(Plan { transfer, delete })
+        let unlock = locked(&target, gone.into_iter().chain(&differ));
+        differ.extend(unlock.iter().map(|entry| entry.path.clone()));
+        source.retain(|entry| differ.contains(&entry.path));
+        Ok(Plan { unlock, delete, transfer: source })
     }
 
     async fn same(
@@ -170,6 +186,26 @@ impl Work<'_> {
             (source, target) => Ok(source == target),
         }
     }
+}
+
+/// What only the receiving side has.
+fn extra(source: &[Entry], target: &[Entry]) -> Vec<Entry> {
+    let kept: HashMap<&Below, bool> =
+        source.iter().map(|entry| (&entry.path, entry.kind == Kind::Directory)).collect();
+    let stays = |entry: &&Entry| kept.get(&entry.path) == Some(&(entry.kind == Kind::Directory));
+    target.iter().filter(|entry| !stays(entry)).cloned().collect()
+}
+
+/// Directories in which something changes and whose owner may not write to them.
+fn locked<'a>(target: &[Entry], changed: impl Iterator<Item = &'a Below>) -> Vec<Entry> {
+    let parents: HashSet<_> =
+        changed.filter_map(|path| path.split()).map(|(parents, _)| parents).collect();
+    let is_locked = |entry: &&Entry| {
+        entry.kind == Kind::Directory
+            && entry.mode & OWNER != OWNER
+            && parents.contains(&entry.path.0[..])
+    };
+    target.iter().filter(is_locked).cloned().collect()
 }
 
 /// Git finds its directory on some systems whatever the case of its letters.

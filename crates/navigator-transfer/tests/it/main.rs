@@ -2,6 +2,7 @@
 
 mod hostile;
 mod killed;
+mod read_only;
 mod transfers;
 
 use std::os::fd::AsFd;

@@ -15,51 +15,61 @@ use tempfile::TempDir;
 
 use crate::connect;
 
-struct Sides {
+pub struct Sides {
     dir: TempDir,
 }
 
 impl Sides {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("here")).unwrap();
         fs::create_dir(dir.path().join("there")).unwrap();
         Self { dir }
     }
 
-    fn here(&self, path: &str) -> PathBuf {
+    pub fn here(&self, path: &str) -> PathBuf {
         self.dir.path().join("here").join(path)
     }
 
-    fn there(&self, path: &str) -> PathBuf {
+    pub fn there(&self, path: &str) -> PathBuf {
         self.dir.path().join("there").join(path)
     }
 
-    async fn up(&self, from: &str, to: &str, options: Options) -> Result<Report, TransferError> {
+    pub async fn up(
+        &self,
+        from: &str,
+        to: &str,
+        options: Options,
+    ) -> Result<Report, TransferError> {
         let client = connect(&self.there("")).await;
         copy_up(&client, &self.here(from), &RemotePath::new(to.as_bytes()), options, &Silent).await
     }
 
-    async fn down(&self, from: &str, to: &str, options: Options) -> Result<Report, TransferError> {
+    pub async fn down(
+        &self,
+        from: &str,
+        to: &str,
+        options: Options,
+    ) -> Result<Report, TransferError> {
         let client = connect(&self.there("")).await;
         copy_down(&client, &RemotePath::new(from.as_bytes()), &self.here(to), options, &Silent)
             .await
     }
 
-    async fn sync_up(&self, options: SyncOptions) -> Report {
+    pub async fn sync_up(&self, options: SyncOptions) -> Report {
         let client = connect(&self.there("")).await;
         let target = RemotePath::new(b"tree");
         sync_up(&client, &self.here("tree"), &target, options, &Silent).await.unwrap()
     }
 
-    async fn sync_down(&self, options: SyncOptions) -> Report {
+    pub async fn sync_down(&self, options: SyncOptions) -> Report {
         let client = connect(&self.there("")).await;
         let source = RemotePath::new(b"tree");
         sync_down(&client, &source, &self.here("tree"), options, &Silent).await.unwrap()
     }
 }
 
-fn write(path: &Path, content: impl AsRef<[u8]>) {
+pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
@@ -73,8 +83,8 @@ fn large() -> Vec<u8> {
     (0..5_000_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-const KEEP: Options = Options { preserve: Preserve::Yes, links: Links::Copy };
-const DELETE: SyncOptions = SyncOptions { compare: Compare::SizeAndTime, extra: Extra::Delete };
+pub const KEEP: Options = Options { preserve: Preserve::Yes, links: Links::Copy };
+pub const DELETE: SyncOptions = SyncOptions { compare: Compare::SizeAndTime, extra: Extra::Delete };
 
 #[tokio::test]
 async fn files_arrive_whole_in_both_directions() {
