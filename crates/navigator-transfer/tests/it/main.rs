@@ -2,6 +2,7 @@
 
 mod hostile;
 mod killed;
+mod races;
 mod read_only;
 mod transfers;
 

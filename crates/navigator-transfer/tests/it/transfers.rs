@@ -74,7 +74,7 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::write(path, content).unwrap();
 }
 
-fn age(path: &Path, seconds: u64) {
+pub fn age(path: &Path, seconds: u64) {
     let time = UNIX_EPOCH + Duration::from_secs(seconds);
     fs::File::open(path).unwrap().set_modified(time).unwrap();
 }
