@@ -3,6 +3,7 @@
 mod hostile;
 mod killed;
 mod races;
+mod random;
 mod read_only;
 mod transfers;
 
