@@ -32,8 +32,16 @@ impl Sandbox for Inside {
     async fn start(&self, wanted: Wanted) -> Result<navigator_ssh::Process, StartFailure> {
         let terminal = wanted.terminal.clone();
         let spec = self.spec(wanted);
-        let (process, ends) = start::spawn(&self.processes, &spec).await.map_err(|failure| {
-            let failure = start::about(&spec, failure);
+        let processes = Arc::clone(&self.processes);
+        // By itself: a client that leaves while a process starts must not leave the process behind.
+        let starting = tokio::spawn(async move {
+            let started = start::spawn(&processes, &spec).await;
+            let (process, ends) = started.map_err(|failure| start::about(&spec, failure))?;
+            let control = Reach { processes, id: process.id };
+            Ok((process, ends, control))
+        });
+        let started = starting.await.map_err(|error| start::ours(io::Error::other(error)));
+        let (process, ends, control) = started.and_then(|started| started).map_err(|failure| {
             StartFailure { exit_code: failure.exit_code, message: failure.message }
         })?;
         let streams = match ends {
@@ -45,7 +53,6 @@ impl Sandbox for Inside {
                 Streams::Terminal(controlling)
             }
         };
-        let control = Reach { processes: Arc::clone(&self.processes), id: process.id };
         let ending = Box::pin(ended(process));
         Ok(navigator_ssh::Process { streams, ending, control: Box::new(control) })
     }
