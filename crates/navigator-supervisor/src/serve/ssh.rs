@@ -1,6 +1,7 @@
 //! The sandbox as its SSH server reaches it: processes confined as every other, connections on its own loopback.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -115,6 +116,9 @@ async fn ended(mut process: Process) -> Ending {
             }
             Some(Event::Exited { status: ExitStatus::Signal(signal), .. }) => {
                 return Ending::Signal(signal);
+            }
+            Some(Event::NotStarted { error, .. }) => {
+                tracing::warn!(error = &error as &dyn Error, "the file server was not started");
             }
             Some(_) => {}
             None => return Ending::Signal(Signal::KILL.as_raw()),
