@@ -57,7 +57,7 @@ class Forward:
         return self
 
     def __exit__(self, *_):
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(signal.SIGTERM)
         self._process.communicate(timeout=20)
 
     @property
@@ -101,7 +101,7 @@ def test_a_port_where_nobody_listens_closes_connections_and_says_why(person, san
                 assert stream.recv(1) == b""
             except ConnectionResetError:
                 pass
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
     assert said.decode().count("refused") == 1, said.decode()
 

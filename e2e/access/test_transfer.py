@@ -88,7 +88,7 @@ def test_an_interrupted_copy_goes_on(anybody, sandbox, here, inside):
     (here / "sent").write_bytes(os.urandom(4 * BIG))
     process = anybody.start("sandbox", "cp", str(here / "sent"), f"{sandbox.name}:resumed")
     eventually("it has begun", lambda: inside("ls *navigator-part* 2>/dev/null; ls resumed 2>/dev/null") != "", 10)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     cp(anybody, here / "sent", f"{sandbox.name}:resumed")
     assert inside("sha256sum resumed").split()[0] == digest(here / "sent")
@@ -132,7 +132,7 @@ def test_a_watched_directory_is_followed(anybody, sandbox, here, inside):
     eventually("it is there", lambda: inside("cat watched/first 2>/dev/null") == "1")
     (tree / "second").write_text("2")
     eventually("the second is there", lambda: inside("cat watched/second 2>/dev/null") == "2")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     inside("rm -r watched")
 
@@ -176,7 +176,7 @@ def test_create_uploads_and_forwards(person, owner):
             return None
 
     assert eventually("the page is there", page) == b"hello"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     assert b"hello" in process.communicate(timeout=20)[0]
     owner.delete("furnished")
     eventually("nothing is forwarded", lambda: not person.json("sandbox", "forwards"))

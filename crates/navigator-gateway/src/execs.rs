@@ -1,9 +1,8 @@
 //! Processes that clients start: asked for over the session, carried by a stream of their own, so that each has its own
 //! flow control and a slow reader slows down nobody else.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::future::Fuse;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
@@ -15,16 +14,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 
-use crate::access::new_token;
+use crate::awaited::Awaited;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::records::Phase;
 
-/// How long a supervisor may take to open a process's stream.
-const OPEN: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to come back: longer than its longest pause between two calls.
-const RETURN: Duration = Duration::from_secs(3);
 /// Pieces of input on their way to a process.
 const INPUT: usize = 4;
 /// Bytes of one piece of input.
@@ -37,31 +32,15 @@ const COMMAND_BYTES: usize = 1024 * 1024;
 const CELLS: u32 = u16::MAX as u32;
 
 type Input = ReceiverStream<Result<proto::ToProcess, Status>>;
-type Opened = Result<Process, Failure>;
-
-/// Processes whose stream is awaited, by their unguessable ids.
-#[derive(Default)]
-pub(crate) struct Waiting(Mutex<HashMap<String, oneshot::Sender<Opened>>>);
-
 /// A process's stream.
 pub(crate) struct Process {
     pub(crate) output: Streaming<proto::FromProcess>,
     input: mpsc::Sender<Result<proto::ToProcess, Status>>,
 }
 
-impl Waiting {
-    fn expect(&self, id: String) -> oneshot::Receiver<Opened> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        receiver
-    }
-
-    fn take(&self, id: &str) -> Option<oneshot::Sender<Opened>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
-    }
-
+impl Awaited<Process> {
     /// A supervisor has opened a process's stream; what goes to the process comes out of the result.
-    pub(crate) async fn arrived(
+    pub(crate) async fn joined(
         &self,
         mut output: Streaming<proto::FromProcess>,
     ) -> Result<Input, Status> {
@@ -69,20 +48,10 @@ impl Waiting {
         let Some(from_process::Message::ExecId(id)) = first else {
             return Err(Status::invalid_argument("the first message must name the process"));
         };
-        let caller =
-            self.take(&id).ok_or_else(|| Status::not_found("nobody waits for this process"))?;
         let (input, receiver) = mpsc::channel(INPUT);
-        caller
-            .send(Ok(Process { output, input }))
-            .map_err(|_| Status::cancelled("the client is gone"))?;
-        Ok(ReceiverStream::new(receiver))
-    }
-
-    /// A supervisor could not start a process.
-    pub(crate) fn refused(&self, id: &str, message: String) {
-        if let Some(caller) = self.take(id) {
-            // Whoever asked may be gone.
-            let _gone = caller.send(Err(Failure::Unavailable(message)));
+        match self.arrived(&id, Process { output, input }) {
+            true => Ok(ReceiverStream::new(receiver)),
+            false => Err(Status::not_found("nobody waits for this process")),
         }
     }
 }
@@ -93,15 +62,6 @@ pub(crate) enum Ask {
     Start(api::ExecStart),
     /// Something about terminal sessions.
     Terminals(proto::TerminalsRequest),
-}
-
-/// Ends waiting for a process when whoever waits is gone.
-struct Wait<'a>(&'a Waiting, String);
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        self.0.take(&self.1);
-    }
 }
 
 /// What a process prints, and its end.
@@ -139,29 +99,15 @@ impl Gateway {
                 "too many processes are followed in this sandbox; wait for one to end".into(),
             )
         })?;
-        // A supervisor that the gateway has just found again is on its way.
-        let session = live.session.wait(RETURN).await;
-        let session = session.ok_or_else(|| {
-            Failure::Unavailable("the sandbox's supervisor is not connected".into())
-        })?;
-        let (id, _) = new_token();
-        let wait = Wait(&live.waiting, id.to_string());
-        let opened = live.waiting.expect(id.to_string());
         let (start, terminals) = match ask {
             Ask::Start(start) => (Some(start), None),
             Ask::Terminals(request) => (None, Some(request)),
         };
-        let request = proto::ExecRequest { exec_id: id.to_string(), start, terminals };
-        if !session.send(to_supervisor::Message::Exec(request)) {
-            return Err(Failure::Unavailable("the sandbox's supervisor takes no requests".into()));
-        }
-        let process = match tokio::time::timeout(OPEN, opened).await {
-            Ok(Ok(opened)) => opened?,
-            Ok(Err(_)) | Err(_) => {
-                return Err(Failure::Unavailable("the sandbox's supervisor did not answer".into()));
-            }
+        let session = live.session.reached().await?;
+        let request = |exec_id| {
+            to_supervisor::Message::Exec(proto::ExecRequest { exec_id, start, terminals })
         };
-        drop(wait);
+        let process = live.waiting.ask(&session, request).await?;
         Ok((process, place))
     }
 

@@ -4,6 +4,7 @@
 mod access;
 pub mod activation;
 mod api;
+mod awaited;
 pub mod certificates;
 mod clock;
 mod execs;

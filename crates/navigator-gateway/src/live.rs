@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::execs::Waiting;
+use crate::awaited::Awaited;
+use crate::execs::Process;
 use crate::records::{PlatformEvent, Sandbox};
-use crate::relays::Awaited;
 pub(crate) use log::{Level, Line, Log, Source};
 pub(crate) use session::{Attached, Attachment, HostKey};
 pub(crate) use watchers::Watchers;
@@ -50,9 +51,9 @@ pub(crate) struct Live {
     /// Who watches.
     pub(crate) watchers: Watchers,
     /// Processes whose stream is awaited.
-    pub(crate) waiting: Waiting,
+    pub(crate) waiting: Awaited<Process>,
     /// Relays that are awaited.
-    pub(crate) relays: Awaited,
+    pub(crate) relays: Awaited<OnUpgrade>,
     /// Room for ways into it.
     pub(crate) tunnels: Arc<Semaphore>,
     /// Room for processes.
@@ -69,7 +70,7 @@ impl Live {
             log: Log::new(log_file),
             session: Attachment::default(),
             watchers: Watchers::default(),
-            waiting: Waiting::default(),
+            waiting: Awaited::default(),
             relays: Awaited::default(),
             tunnels: Arc::new(Semaphore::new(TUNNELS)),
             execs: Arc::new(Semaphore::new(EXECS)),

@@ -10,62 +10,20 @@ use hyper_util::rt::TokioIo;
 use navigator_proto::session::v1 as proto;
 use navigator_proto::session::v1::relay::To;
 use navigator_proto::session::v1::to_supervisor::Message;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{new_token, token_hash};
+use crate::access::token_hash;
 use crate::clock::steady;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::records::{Phase, Sandbox, SshSession};
 
-/// How long a supervisor may take to open a relay, and both sides to become streams of bytes.
+/// How long both sides may take to become streams of bytes.
 const OPEN: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to come back: longer than its longest pause between two calls.
-const RETURN: Duration = Duration::from_secs(3);
 /// Bytes that are read at once, in each direction: as much as a socket of this machine holds.
 const CHUNK: usize = 128 * 1024;
-
-type Opened = Result<OnUpgrade, String>;
-
-/// Relays that a supervisor was asked for, by their unguessable ids.
-#[derive(Default)]
-pub(crate) struct Awaited(Mutex<HashMap<String, oneshot::Sender<Opened>>>);
-
-impl Awaited {
-    fn expect(&self, id: String) -> oneshot::Receiver<Opened> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
-        receiver
-    }
-
-    fn take(&self, id: &str) -> Option<oneshot::Sender<Opened>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
-    }
-
-    /// A supervisor has opened a relay; whether somebody waits for it.
-    pub(crate) fn arrived(&self, id: &str, stream: OnUpgrade) -> bool {
-        self.take(id).is_some_and(|client| client.send(Ok(stream)).is_ok())
-    }
-
-    /// A supervisor could not open a relay.
-    pub(crate) fn refused(&self, id: &str, why: String) {
-        if let Some(client) = self.take(id) {
-            // Whoever asked may be gone.
-            let _gone = client.send(Err(why));
-        }
-    }
-}
-
-/// Ends waiting for a relay when whoever waits is gone.
-struct Wait<'a>(&'a Awaited, String);
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        self.0.take(&self.1);
-    }
-}
 
 /// Connections that rights opened, so that they end with them.
 #[derive(Default)]
@@ -144,7 +102,9 @@ impl Gateway {
         }
         let live = self.live(sandbox.id);
         let place = Place::take(self, &live, token_hash)?;
-        let inside = open_relay(&live, to).await?;
+        let session = live.session.reached().await?;
+        let relay = |relay_id| Message::Relay(proto::Relay { relay_id, to: Some(to) });
+        let inside = live.relays.ask(&session, relay).await?;
         match self.store.use_ssh_session(&token_hash, steady()).await? {
             true => Ok(Tunnel { place, inside }),
             false => Err(NO_RIGHT),
@@ -168,27 +128,6 @@ impl Gateway {
 fn is_good(session: &SshSession, sandbox: &Sandbox) -> bool {
     let good = !session.revoked && !session.used && steady() < session.expires_at;
     good && session.sandbox_id == sandbox.id
-}
-
-/// Has the supervisor open a relay.
-async fn open_relay(live: &Live, to: To) -> Result<OnUpgrade, Failure> {
-    // A supervisor that the gateway has just found again is on its way.
-    let session = live.session.wait(RETURN).await;
-    let away = "the sandbox's supervisor is not connected";
-    let session = session.ok_or_else(|| Failure::Unavailable(away.into()))?;
-    let (id, _) = new_token();
-    let _wait = Wait(&live.relays, id.to_string());
-    let opened = live.relays.expect(id.to_string());
-    let relay = proto::Relay { relay_id: id.to_string(), to: Some(to) };
-    if !session.send(Message::Relay(relay)) {
-        return Err(Failure::Unavailable("the sandbox's supervisor takes no requests".into()));
-    }
-    match tokio::time::timeout(OPEN, opened).await {
-        Ok(Ok(opened)) => opened.map_err(Failure::Unavailable),
-        Ok(Err(_)) | Err(_) => {
-            Err(Failure::Unavailable("the sandbox's supervisor did not answer".into()))
-        }
-    }
 }
 
 async fn copy(outside: OnUpgrade, inside: OnUpgrade) -> std::io::Result<()> {

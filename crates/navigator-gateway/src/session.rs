@@ -59,7 +59,7 @@ impl Session for Sessions {
         request: Request<Streaming<proto::FromProcess>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
         let (live, _) = self.0.caller(&request)?;
-        let input = live.waiting.arrived(request.into_inner()).await?;
+        let input = live.waiting.joined(request.into_inner()).await?;
         Ok(Response::new(Box::pin(input)))
     }
 }

@@ -15,8 +15,6 @@ use crate::records::{Phase, SshSession};
 const LIFE: Duration = Duration::from_secs(3600);
 /// Where the tunnel is.
 const CONNECT_PATH: &str = "/connect/ssh";
-/// How long a supervisor may take to come back: longer than its longest pause between two calls.
-const RETURN: Duration = Duration::from_secs(3);
 
 impl Gateway {
     /// Makes a right for a sandbox that is ready.
@@ -29,9 +27,7 @@ impl Gateway {
             let phase = crate::wire::phase_word(sandbox.phase);
             return Err(Failure::Precondition(format!("the sandbox is {phase}, not ready")));
         }
-        let session = self.live(sandbox.id).session.wait(RETURN).await;
-        let away = "the sandbox's supervisor is not connected";
-        let host_key = session.ok_or_else(|| Failure::Unavailable(away.into()))?.host_key;
+        let host_key = self.live(sandbox.id).session.reached().await?.host_key;
         let (token, token_hash) = new_token();
         let created_at = steady();
         let life = i64::try_from(LIFE.as_millis()).unwrap_or(i64::MAX);

@@ -7,8 +7,13 @@ use navigator_proto::session::v1::{ToSupervisor, to_supervisor::Message};
 use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 
+use crate::failure::Failure;
+
 /// Messages on their way to a supervisor: they are few, and it answers at once.
 const MESSAGES: usize = 256;
+
+/// How long a supervisor may take to come back: longer than its longest pause between two calls.
+const RETURN: Duration = Duration::from_secs(3);
 
 /// A supervisor that is connected.
 #[derive(Clone)]
@@ -78,8 +83,14 @@ impl Attachment {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).newest = None;
     }
 
+    /// The newest session. A supervisor that the gateway has just found again is on its way, and is waited for.
+    pub(crate) async fn reached(&self) -> Result<Attached, Failure> {
+        let away = || Failure::Unavailable("the sandbox's supervisor is not connected".into());
+        self.wait(RETURN).await.ok_or_else(away)
+    }
+
     /// The newest session; one that is away may come back for as long as `patience`.
-    pub(crate) async fn wait(&self, patience: Duration) -> Option<Attached> {
+    async fn wait(&self, patience: Duration) -> Option<Attached> {
         let comes_back = async {
             loop {
                 let attached = self.attached.notified();

@@ -1,6 +1,7 @@
 //! The sandbox as its SSH server reaches it: processes confined as every other, connections on its own loopback.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -32,8 +33,16 @@ impl Sandbox for Inside {
     async fn start(&self, wanted: Wanted) -> Result<navigator_ssh::Process, StartFailure> {
         let terminal = wanted.terminal.clone();
         let spec = self.spec(wanted);
-        let (process, ends) = start::spawn(&self.processes, &spec).await.map_err(|failure| {
-            let failure = start::about(&spec, failure);
+        let processes = Arc::clone(&self.processes);
+        // By itself: a client that leaves while a process starts must not leave the process behind.
+        let starting = tokio::spawn(async move {
+            let started = start::spawn(&processes, &spec).await;
+            let (process, ends) = started.map_err(|failure| start::about(&spec, failure))?;
+            let control = Reach { processes, id: process.id };
+            Ok((process, ends, control))
+        });
+        let started = starting.await.map_err(|error| start::ours(io::Error::other(error)));
+        let (process, ends, control) = started.and_then(|started| started).map_err(|failure| {
             StartFailure { exit_code: failure.exit_code, message: failure.message }
         })?;
         let streams = match ends {
@@ -45,7 +54,6 @@ impl Sandbox for Inside {
                 Streams::Terminal(controlling)
             }
         };
-        let control = Reach { processes: Arc::clone(&self.processes), id: process.id };
         let ending = Box::pin(ended(process));
         Ok(navigator_ssh::Process { streams, ending, control: Box::new(control) })
     }
@@ -108,6 +116,9 @@ async fn ended(mut process: Process) -> Ending {
             }
             Some(Event::Exited { status: ExitStatus::Signal(signal), .. }) => {
                 return Ending::Signal(signal);
+            }
+            Some(Event::NotStarted { error, .. }) => {
+                tracing::warn!(error = &error as &dyn Error, "the file server was not started");
             }
             Some(_) => {}
             None => return Ending::Signal(Signal::KILL.as_raw()),

@@ -80,7 +80,7 @@ async fn run(processes: &Processes, spec: &ProcessSpec) -> Result<Running, Start
     }
 }
 
-fn ours(error: io::Error) -> StartFailure {
+pub(super) fn ours(error: io::Error) -> StartFailure {
     failure(FAILED, format!("failed to start a process: {error}"))
 }
 

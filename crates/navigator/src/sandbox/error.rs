@@ -9,6 +9,7 @@ use std::time::Duration;
 use navigator_client::{ConnectError, ExecError, GatewaysError, LaunchError, TunnelError};
 use navigator_gateway::certificates::CertificateError;
 use navigator_transfer::TransferError;
+use navigator_transfer::client::ClientError;
 use tonic::{Code, Status};
 
 use crate::gateway::serve::ServeFailure;
@@ -111,6 +112,9 @@ pub enum SandboxError {
     /// ssh does not know sandboxes.
     #[error("failed to open the sandbox: ssh does not know the way")]
     NoSshConfiguration,
+    /// Nobody serves files there.
+    #[error("failed to talk with the sandbox's file server")]
+    FileServer(#[source] ClientError),
     /// Files that were not copied.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -271,6 +275,10 @@ impl SandboxError {
             }
             Self::Transfer(TransferError::Name { .. } | TransferError::TooMuch { .. }) => {
                 "copy parts of it, and do not trust what runs in this sandbox"
+            }
+            Self::FileServer(_) => "look at `navigator sandbox logs`",
+            Self::Transfer(TransferError::Local { .. }) => {
+                "check that the path is there, that you may use it, and that there is room"
             }
             Self::Transfer(_) => "start it again: what has arrived is not copied twice",
             Self::Listen { .. } => "name another port, or 0 for one that is free",

@@ -3,7 +3,6 @@
 mod places;
 mod shown;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use navigator_client::{Inside, Tunnels};
@@ -165,8 +164,7 @@ async fn client(session: &mut Session, name: Option<&String>) -> Result<Client, 
     let sandbox = session.meant(name).await?;
     let tunnels = Tunnels::over(&session.gateway, session.api.clone())?;
     let tunnel = tunnels.open(&sandbox.id, Inside::Files).await?;
-    let failed = |source| SandboxError::System { action: "talk with the file server", source };
-    Client::open(tunnel).await.map_err(io::Error::other).map_err(failed)
+    Client::open(tunnel).await.map_err(SandboxError::FileServer)
 }
 
 fn remote(path: &str) -> RemotePath {
