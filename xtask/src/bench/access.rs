@@ -132,8 +132,9 @@ impl Bench {
             self.run(self.ssh(&options))?;
         }
         for _ in 0..TIMES {
-            let mut shell = Command::new("bash");
-            shell.args(["-lc", "true"]);
+            let mut shell = Command::new("/bin/bash");
+            // Without this user's own start files, which the sandbox's user does not have.
+            shell.args(["-lc", "true"]).env_clear().env("HOME", &self.dir).current_dir(&self.dir);
             let client = self.run(self.ssh(&["-o", &path, "-O", "check", hosts[0]]))?;
             own.push(self.run(shell)? + client);
             theirs.push(self.run(self.ssh(&["-o", &path, hosts[0], "true"]))?);
