@@ -29,6 +29,15 @@ pub fn rows(release: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // A sandbox outlives its gateway, which ends next.
+        if let Err(error) = self.run(self.navigator(&["sandbox", "delete", "bench", "-y"])) {
+            eprintln!("the sandbox is left: {error:#}");
+        }
+    }
+}
+
 /// A sandbox and a server of OpenSSH, and the way to both.
 struct Bench {
     navigator: PathBuf,
