@@ -26,7 +26,7 @@ const BANNED: [&str; 9] = [
     "async-std",
 ];
 /// Dependencies that would turn the architecture around: crate, and what it must never reach.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     ("navigator-policy", &["tokio", "http", "hyper", "rustix", "jiff", "nix"]),
     ("navigator-isolation", &["navigator-policy", "navigator-egress", "tokio", "hyper"]),
     ("navigator-egress", &["navigator-isolation", "navigator-supervisor", "tonic", "prost"]),
@@ -42,6 +42,7 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
         ],
     ),
     ("navigator-sftp", &["tokio", "navigator-policy"]),
+    ("navigator-tunnel", &["hyper", "navigator-policy"]),
     // Its session speaks gRPC; of the gateway it knows nothing else.
     (
         "navigator-supervisor",

@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::relay::Upstreams;
 use crate::resolve::Resolve;
 use crate::tls::{Authority, UpstreamTls};
-use crate::tunnel::PipePool;
+use navigator_tunnel::PipePool;
 
 /// How audit records name the sandbox.
 #[derive(Debug, Clone)]

@@ -30,7 +30,6 @@ mod rewind;
 mod serve;
 pub mod tls;
 mod transparent;
-pub mod tunnel;
 pub mod ways;
 
 pub use audit::{AuditDecision, AuditProgram, AuditRecord, AuditRequest, AuditSink};

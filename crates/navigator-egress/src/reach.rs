@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use navigator_policy::Host;
+use navigator_tunnel::{Carriage, End, carry};
 use tokio::net::TcpStream;
 
 use crate::authorise::{Identified, Inspection, Judge, Permit, Verdict};
@@ -18,7 +19,6 @@ use crate::places::Place;
 use crate::refuse::{Refusal, UpstreamFailure};
 use crate::registry::Registration;
 use crate::rewind::Rewind;
-use crate::tunnel::{Carriage, carry};
 
 /// The other end of an allowed connection.
 pub(crate) enum Beyond {
@@ -64,7 +64,7 @@ impl Beyond {
         judge: &Arc<Judge>,
         place: &Arc<Place>,
     ) -> io::Result<()> {
-        let (mut upstream, registration, host) = match self {
+        let (upstream, registration, host) = match self {
             Beyond::Server { upstream, registration, host } => (upstream, registration, host),
             Beyond::Inspection(permit, inspection) => {
                 let client = Rewind::after(early, client);
@@ -73,8 +73,9 @@ impl Beyond {
         };
         place.settle();
         let pipes = &judge.context().pipes;
-        let carriage = Carriage { pipes, idle: TUNNEL_IDLE, ended: registration.ended() };
-        match carry(&client, &mut upstream, &early, &carriage).await {
+        let carriage = Carriage { pipes, idle: Some(TUNNEL_IDLE), ended: registration.ended() };
+        let near = End { socket: &client, early: &early };
+        match carry(near, End { socket: &upstream, early: &[] }, &carriage).await {
             Ok(bytes) => tracing::trace!(%host, bytes, "tunnel closed"),
             Err(error) => {
                 tracing::debug!(%host, %error, "tunnel ended");

@@ -2,14 +2,20 @@
 //! joined here.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
 use navigator_proto::session::v1 as proto;
 use navigator_proto::session::v1::relay::To;
 use navigator_proto::session::v1::to_supervisor::Message;
+use navigator_tunnel::{Carriage, End, PipePool, TunnelError, carry};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -27,12 +33,15 @@ const CHUNK: usize = 128 * 1024;
 
 /// Connections that rights opened, so that they end with them.
 #[derive(Default)]
-pub(crate) struct Tunnels(Mutex<HashMap<[u8; 32], CancellationToken>>);
+pub(crate) struct Tunnels {
+    open: Mutex<HashMap<[u8; 32], CancellationToken>>,
+    pipes: PipePool,
+}
 
 impl Tunnels {
     /// Cuts the connection that a right opened; whether there is one.
     pub(crate) fn cut(&self, token_hash: &[u8; 32]) -> bool {
-        let tunnels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tunnels = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         tunnels.get(token_hash).map(CancellationToken::cancel).is_some()
     }
 }
@@ -52,7 +61,7 @@ impl Place {
             Failure::Exhausted("too many connections to this sandbox are open".into())
         })?;
         let cut = gateway.ending.child_token();
-        let mut tunnels = gateway.tunnels.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tunnels = gateway.tunnels.open.lock().unwrap_or_else(PoisonError::into_inner);
         if tunnels.contains_key(&token_hash) {
             return Err(NO_RIGHT);
         }
@@ -64,7 +73,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut tunnels = self.gateway.tunnels.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tunnels = self.gateway.tunnels.open.lock().unwrap_or_else(PoisonError::into_inner);
         tunnels.remove(&self.token_hash);
     }
 }
@@ -115,11 +124,10 @@ impl Gateway {
     pub(crate) fn join(&self, outside: OnUpgrade, tunnel: Tunnel) {
         self.tasks.spawn(async move {
             let Tunnel { place, inside } = tunnel;
-            tokio::select! {
-                () = place.cut.cancelled() => {}
-                joined = copy(outside, inside) => if let Err(error) = joined {
-                    tracing::debug!(%error, "a tunnel broke");
-                },
+            if let Err(error) =
+                join(outside, inside, &place.gateway.tunnels.pipes, &place.cut).await
+            {
+                tracing::debug!(error = &error as &dyn Error, "a tunnel broke");
             }
         });
     }
@@ -130,11 +138,65 @@ fn is_good(session: &SshSession, sandbox: &Sandbox) -> bool {
     good && session.sandbox_id == sandbox.id
 }
 
-async fn copy(outside: OnUpgrade, inside: OnUpgrade) -> std::io::Result<()> {
-    let both = async { tokio::try_join!(outside, inside).map_err(std::io::Error::other) };
+/// Why two streams were not joined to their ends.
+#[derive(Debug, thiserror::Error)]
+enum JoinError {
+    #[error("failed to become a stream of bytes")]
+    Upgrade(#[source] hyper::Error),
+    #[error("failed to become a stream of bytes in time")]
+    Late,
+    #[error(transparent)]
+    Carry(#[from] TunnelError),
+    #[error("failed to copy")]
+    Copy(#[source] io::Error),
+}
+
+async fn join(
+    outside: OnUpgrade,
+    inside: OnUpgrade,
+    pipes: &PipePool,
+    cut: &CancellationToken,
+) -> Result<(), JoinError> {
+    let both = async { tokio::try_join!(outside, inside).map_err(JoinError::Upgrade) };
     let (outside, inside) =
-        tokio::time::timeout(OPEN, both).await.map_err(|_| std::io::ErrorKind::TimedOut)??;
-    let (mut outside, mut inside) = (TokioIo::new(outside), TokioIo::new(inside));
-    tokio::io::copy_bidirectional_with_sizes(&mut outside, &mut inside, CHUNK, CHUNK).await?;
-    Ok(())
+        tokio::time::timeout(OPEN, both).await.map_err(|_| JoinError::Late)??;
+    // Between two sockets of this machine the kernel moves the bytes.
+    let outside = match downcast::<Plain>(outside) {
+        Ok(outside) => outside,
+        Err(outside) => return copy(TokioIo::new(outside), TokioIo::new(inside), cut).await,
+    };
+    match downcast::<Plain>(inside) {
+        Ok(inside) => {
+            let (outside, inside) = (&outside, &inside);
+            let carriage = Carriage { pipes, idle: None, ended: cut };
+            carry(end(outside), end(inside), &carriage).await?;
+            Ok(())
+        }
+        Err(inside) => copy(whole(outside), TokioIo::new(inside), cut).await,
+    }
+}
+
+/// A client or supervisor of this machine, whose bytes nobody encrypts.
+type Plain = TokioIo<UnixStream>;
+
+fn end(parts: &Parts<Plain>) -> End<'_, UnixStream> {
+    End { socket: parts.io.inner(), early: &parts.read_buf }
+}
+
+/// A stream from its first byte.
+fn whole(parts: Parts<Plain>) -> impl AsyncRead + AsyncWrite + Unpin {
+    let (from, to) = parts.io.into_inner().into_split();
+    tokio::io::join(Cursor::new(parts.read_buf).chain(from), to)
+}
+
+async fn copy(
+    mut outside: impl AsyncRead + AsyncWrite + Unpin,
+    mut inside: impl AsyncRead + AsyncWrite + Unpin,
+    cut: &CancellationToken,
+) -> Result<(), JoinError> {
+    let copied = tokio::io::copy_bidirectional_with_sizes(&mut outside, &mut inside, CHUNK, CHUNK);
+    tokio::select! {
+        () = cut.cancelled() => Err(TunnelError::Revoked.into()),
+        copied = copied => copied.map(|_| ()).map_err(JoinError::Copy),
+    }
 }

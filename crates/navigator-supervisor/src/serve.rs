@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use navigator_proto::session::v1::{ExecRefused, RelayRefused, from_supervisor, to_supervisor};
 use navigator_ssh::HostKey;
+use navigator_tunnel::PipePool;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,7 @@ pub(crate) struct Serving {
     closing: CancellationToken,
     places: Arc<Semaphore>,
     relays: Arc<Semaphore>,
+    pipes: Arc<PipePool>,
     host_key: HostKey,
     /// Everything that is served.
     execs: TaskTracker,
@@ -94,6 +96,7 @@ impl Serving {
             closing,
             places: Arc::new(Semaphore::new(EXECS)),
             relays: Arc::new(Semaphore::new(RELAYS)),
+            pipes: Arc::default(),
             host_key,
             leaving: CancellationToken::new(),
             execs,
@@ -197,6 +200,7 @@ impl Serving {
             inside: Arc::new(inside),
             host_key: self.host_key.clone(),
             connection: connection.clone(),
+            pipes: Arc::clone(&self.pipes),
             leaving: self.leaving.child_token(),
         };
         let leaving = self.leaving.clone();

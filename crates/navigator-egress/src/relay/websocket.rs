@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Switched;
-use crate::tunnel::silence;
+use navigator_tunnel::silence;
 
 /// Bytes that are moved at once.
 const BUFFER: usize = 16 * 1024;

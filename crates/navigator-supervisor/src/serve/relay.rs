@@ -7,16 +7,12 @@ use std::sync::Arc;
 use navigator_proto::session::v1::relay::To;
 use navigator_proto::session::v1::{self as proto, RelayRefused, from_supervisor};
 use navigator_ssh::{HostKey, Options, serve};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use navigator_tunnel::{Carriage, End, PipePool, carry};
 use tokio_util::sync::CancellationToken;
 
 use super::network;
 use super::ssh::Inside;
 use crate::session::{Connection, Relay};
-
-/// Bytes that are read at once, in each direction.
-const CHUNK: usize = 64 * 1024;
 
 /// Variables that SSH clients may set: `git` says with it which protocol it speaks.
 const VARIABLES: [&str; 1] = ["GIT_PROTOCOL"];
@@ -26,6 +22,8 @@ pub(super) struct Relaying {
     pub(super) inside: Arc<Inside>,
     pub(super) host_key: HostKey,
     pub(super) connection: Connection,
+    /// For connections to ports.
+    pub(super) pipes: Arc<PipePool>,
     /// Cancelled when the sandbox is to end.
     pub(super) leaving: CancellationToken,
 }
@@ -47,7 +45,10 @@ impl Relaying {
                 // First, so that the client is told when nobody listens there.
                 let inside = network::dial(&self.inside.processes, port).await?;
                 let outside = self.open(id).await?;
-                if let Err(error) = join(outside, inside).await {
+                let carriage = Carriage { pipes: &self.pipes, idle: None, ended: &self.leaving };
+                let outside = End { socket: &outside.stream, early: &outside.first };
+                let inside = End { socket: &inside, early: &[] };
+                if let Err(error) = carry(outside, inside, &carriage).await {
                     tracing::debug!(port, %error, "a connection to a port broke");
                 }
                 Ok(())
@@ -75,11 +76,4 @@ impl Relaying {
 /// What clients may decide besides what every SSH client may.
 fn options() -> Options {
     Options { environment: VARIABLES.map(str::to_owned).to_vec(), ..Options::default() }
-}
-
-async fn join(outside: Relay, mut inside: TcpStream) -> io::Result<()> {
-    let Relay { mut stream, first } = outside;
-    inside.write_all(&first).await?;
-    tokio::io::copy_bidirectional_with_sizes(&mut stream, &mut inside, CHUNK, CHUNK).await?;
-    Ok(())
 }

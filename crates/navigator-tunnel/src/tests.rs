@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::*;
 
@@ -22,13 +22,14 @@ struct Relay {
 /// client ⇄ relay ⇄ server.
 async fn relay(early: &'static [u8], idle: Duration) -> Relay {
     let (client, inner_client) = pair().await;
-    let (mut inner_server, server) = pair().await;
+    let (inner_server, server) = pair().await;
     let ended = CancellationToken::new();
     let token = ended.clone();
     let relay = tokio::spawn(async move {
         let pipes = PipePool::default();
-        let carriage = Carriage { pipes: &pipes, idle, ended: &token };
-        carry(&inner_client, &mut inner_server, early, &carriage).await
+        let carriage = Carriage { pipes: &pipes, idle: Some(idle), ended: &token };
+        let client = End { socket: &inner_client, early };
+        carry(client, End { socket: &inner_server, early: b"" }, &carriage).await
     });
     Relay { client, server, ended, relay }
 }
@@ -140,5 +141,35 @@ fn copying_carries_what_splice_cannot() {
         assert!(received == expected);
         writer.await.unwrap();
         copying.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn sockets_of_this_machine_are_joined_and_what_both_sides_sent_before_comes_first() {
+    run(async {
+        let (mut client, near) = UnixStream::pair().unwrap();
+        let (far, mut server) = UnixStream::pair().unwrap();
+        let sent = pattern(5_000_000);
+        let expected = [b"early ".as_slice(), &sent].concat();
+        let joined = tokio::spawn(async move {
+            let (pipes, ended) = (PipePool::default(), CancellationToken::new());
+            let carriage = Carriage { pipes: &pipes, idle: None, ended: &ended };
+            let near = End { socket: &near, early: b"early " };
+            carry(near, End { socket: &far, early: b"hello " }, &carriage).await
+        });
+        let asking = tokio::spawn(async move {
+            client.write_all(&sent).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut answer = vec![];
+            client.read_to_end(&mut answer).await.unwrap();
+            answer
+        });
+        let mut asked = vec![];
+        server.read_to_end(&mut asked).await.unwrap();
+        assert!(asked == expected);
+        server.write_all(b"there").await.unwrap();
+        drop(server);
+        assert_eq!(asking.await.unwrap(), b"hello there");
+        assert_eq!(joined.await.unwrap().unwrap(), 5_000_017);
     });
 }

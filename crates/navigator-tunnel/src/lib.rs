@@ -4,7 +4,10 @@
 //! A pipe is borrowed from a pool only while bytes are in it, so an idle tunnel costs its two
 //! sockets and nothing else. Where `splice` is not supported, the bytes are copied.
 
+#![forbid(unsafe_code)]
+
 mod pipes;
+mod socket;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +16,18 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 use thiserror::Error;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use tokio::io::Interest;
 use tokio_util::sync::CancellationToken;
 
 pub use pipes::PipePool;
+pub use socket::Socket;
 
 use pipes::Pipe;
 
 /// Most bytes that one `splice` moves; the pipe bounds it as well.
 const CHUNK: usize = 1 << 20;
+/// Pages are moved where they can be, and a step that must wait says so.
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 /// Buffer of the copying fall-back.
 const COPY_BUFFER: usize = 16 * 1024;
 
@@ -45,44 +50,53 @@ pub enum TunnelError {
 pub struct Carriage<'a> {
     /// Where pipes come from.
     pub pipes: &'a PipePool,
-    /// A tunnel without a byte for between one and two of these ends.
-    pub idle: Duration,
+    /// A tunnel without a byte for between one and two of these ends; without one it may be silent for ever.
+    pub idle: Option<Duration>,
     /// Ends the tunnel when cancelled.
     pub ended: &'a CancellationToken,
 }
 
-/// Carries bytes both ways until both sides have closed. `early` was read from the client before
-/// the tunnel began and is written first. Returns the bytes carried in both directions.
+/// One end of a tunnel.
+#[derive(Debug)]
+pub struct End<'a, S> {
+    /// Its socket.
+    pub socket: &'a S,
+    /// What was read from it before; that goes first.
+    pub early: &'a [u8],
+}
+
+/// Carries bytes both ways until both sides have closed. Returns the bytes carried in both directions.
 ///
 /// # Errors
 /// [`TunnelError`] when a socket fails, nothing moves for too long, or the right ends.
 pub async fn carry(
-    client: &TcpStream,
-    upstream: &mut TcpStream,
-    early: &[u8],
+    one: End<'_, impl Socket>,
+    other: End<'_, impl Socket>,
     carriage: &Carriage<'_>,
 ) -> Result<u64, TunnelError> {
-    let moved = AtomicU64::new(early.len() as u64);
+    let moved = AtomicU64::new(0);
     let relay = async {
-        if !early.is_empty() {
-            upstream.write_all(early).await?;
-        }
-        let upstream = &*upstream;
         tokio::try_join!(
-            one_way(client, upstream, carriage.pipes, &moved),
-            one_way(upstream, client, carriage.pipes, &moved),
+            one_way(&one, other.socket, carriage.pipes, &moved),
+            one_way(&other, one.socket, carriage.pipes, &moved),
         )
     };
     tokio::select! {
         ended = relay => ended.map_err(TunnelError::Relay)?,
-        () = silence(&moved, carriage.idle) => return Err(TunnelError::Idle(carriage.idle)),
+        idle = too_long(&moved, carriage.idle) => return Err(TunnelError::Idle(idle)),
         () = carriage.ended.cancelled() => return Err(TunnelError::Revoked),
     };
     Ok(moved.load(Ordering::Relaxed))
 }
 
+async fn too_long(moved: &AtomicU64, idle: Option<Duration>) -> Duration {
+    let Some(period) = idle else { return std::future::pending().await };
+    silence(moved, period).await;
+    period
+}
+
 /// Looks at the count once per period, so that moving bytes never touches a timer.
-pub(crate) async fn silence(moved: &AtomicU64, period: Duration) {
+pub async fn silence(moved: &AtomicU64, period: Duration) {
     let mut before = moved.load(Ordering::Relaxed);
     loop {
         tokio::time::sleep(period).await;
@@ -95,15 +109,18 @@ pub(crate) async fn silence(moved: &AtomicU64, period: Duration) {
 }
 
 async fn one_way(
-    from: &TcpStream,
-    to: &TcpStream,
+    from: &End<'_, impl Socket>,
+    to: &impl Socket,
     pipes: &PipePool,
     moved: &AtomicU64,
 ) -> io::Result<()> {
+    moved.fetch_add(from.early.len() as u64, Ordering::Relaxed);
+    write_all(to, from.early).await?;
+    let from = from.socket;
     loop {
         from.readable().await?;
         let mut pipe = pipes.take()?;
-        match from.try_io(Interest::READABLE, || fill(from, &pipe)) {
+        match from.step(Interest::READABLE, || fill(from, &pipe)) {
             Ok(0) => {
                 pipes.give_back(pipe);
                 return shut_down(to);
@@ -124,50 +141,60 @@ async fn one_way(
     }
 }
 
-fn fill(from: &TcpStream, pipe: &Pipe) -> io::Result<usize> {
-    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    Ok(splice(from, None, &pipe.write, None, CHUNK, flags)?)
+fn fill(from: &impl Socket, pipe: &Pipe) -> io::Result<usize> {
+    Ok(splice(from, None, &pipe.write, None, CHUNK, FLAGS)?)
 }
 
-async fn drain(pipe: &Pipe, to: &TcpStream, mut left: usize) -> io::Result<()> {
-    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+async fn drain(pipe: &Pipe, to: &impl Socket, mut left: usize) -> io::Result<()> {
     while left > 0 {
-        let written = to
-            .async_io(Interest::WRITABLE, || Ok(splice(&pipe.read, None, to, None, left, flags)?))
-            .await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        left -= written;
+        let moved = move_some(to, || Ok(splice(&pipe.read, None, to, None, left, FLAGS)?));
+        left -= moved.await?;
     }
     Ok(())
 }
 
-async fn copy(from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> io::Result<()> {
+async fn copy(from: &impl Socket, to: &impl Socket, moved: &AtomicU64) -> io::Result<()> {
     let mut buffer = vec![0u8; COPY_BUFFER];
     loop {
         from.readable().await?;
-        let read = match from.try_read(&mut buffer) {
+        let read = || Ok(rustix::io::read(from, &mut buffer[..])?);
+        let read = match from.step(Interest::READABLE, read) {
             Ok(0) => return shut_down(to),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         };
         moved.fetch_add(read as u64, Ordering::Relaxed);
-        let mut left = &buffer[..read];
-        while !left.is_empty() {
-            to.writable().await?;
-            match to.try_write(left) {
-                Ok(written) => left = left.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+        write_all(to, &buffer[..read]).await?;
+    }
+}
+
+async fn write_all(to: &impl Socket, mut left: &[u8]) -> io::Result<()> {
+    while !left.is_empty() {
+        let send = || Ok(rustix::net::send(to, left, rustix::net::SendFlags::NOSIGNAL)?);
+        let written = move_some(to, send).await?;
+        left = left.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Writes as much as there is room for, at least one byte.
+async fn move_some(
+    to: &impl Socket,
+    mut write: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        to.writable().await?;
+        match to.step(Interest::WRITABLE, &mut write) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
         }
     }
 }
 
 /// Passes an end of input on; a peer that has already closed needs none.
-fn shut_down(to: &TcpStream) -> io::Result<()> {
+fn shut_down(to: &impl Socket) -> io::Result<()> {
     match rustix::net::shutdown(to, rustix::net::Shutdown::Write) {
         Ok(()) | Err(Errno::NOTCONN) => Ok(()),
         Err(error) => Err(error.into()),
