@@ -17,7 +17,14 @@ LONGEST = 60
 
 def sleeping(marker):
     """Processes of sandboxes that sleep for so long, as this machine sees them: from inside they are hidden from others."""
-    return [pid for pid in processes_with(f"sleep {marker}") if (PROC / str(pid) / "comm").read_text() == "sleep\n"]
+    return [pid for pid in processes_with(f"sleep {marker}") if is_sleep(pid)]
+
+
+def is_sleep(pid):
+    try:
+        return (PROC / str(pid) / "comm").read_text() == "sleep\n"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Ssh:
