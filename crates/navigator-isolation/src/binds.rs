@@ -2,7 +2,8 @@
 //!
 //! An ordinary user's sandbox runs with that user's own id and init opens these directories itself. As root
 //! the sandbox has ids of its own, so each mount translates the owner of the mounted directory to the
-//! sandbox's user and back (an idmapped mount, mount_setattr(2)); other owners stay strangers.
+//! sandbox's user and back (an idmapped mount, mount_setattr(2)); other owners stay strangers. The layers of an image
+//! have owners of their own, which are all translated.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use crate::ids::IdMap;
+use crate::ids::{IdMap, RANGE_LENGTH};
 use crate::mounts::{self, MountError};
-use crate::spec::{Bind, User};
+use crate::spec::{Bind, Layers, SandboxSpec, User};
 use crate::sys::{self, Cloned, Depth};
 
 /// A directory that cannot be opened for the sandbox.
@@ -48,12 +49,39 @@ pub enum BindError {
     },
 }
 
-/// Opens what init cannot open itself; `None` stands for what it can.
-pub(crate) fn detach(
-    binds: &[Bind],
-    ids: IdMap,
-    user: &User,
-) -> Result<Vec<Option<OwnedFd>>, BindError> {
+/// Mounts that only the supervisor could open; `None` stands for what init opens itself.
+pub(crate) struct Detached {
+    /// Those of [`SandboxSpec::mounts`], in their order.
+    pub(crate) binds: Vec<Option<OwnedFd>>,
+    /// Those of [`Layers::sources`](crate::Layers), in their order.
+    pub(crate) layers: Vec<Option<OwnedFd>>,
+}
+
+impl Detached {
+    /// Opens what init cannot open itself.
+    pub(crate) fn open(spec: &SandboxSpec, ids: IdMap) -> Result<Self, BindError> {
+        let binds = detach(&spec.mounts(), ids, &spec.user)?;
+        let sources = spec.layers().into_iter().flat_map(Layers::sources);
+        let layers = sources
+            .map(|path| match ids {
+                IdMap::Single { .. } => Ok(None),
+                IdMap::Range { base } => {
+                    let all = Range { disk: 0, host: base, count: RANGE_LENGTH };
+                    translated(path, &Translation { uid: all, gid: all }).map(Some)
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { binds, layers })
+    }
+
+    /// Every descriptor.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.binds.iter().chain(&self.layers).flatten()
+    }
+}
+
+fn detach(binds: &[Bind], ids: IdMap, user: &User) -> Result<Vec<Option<OwnedFd>>, BindError> {
+    let one = |disk, host| Range { disk, host, count: 1 };
     binds
         .iter()
         .map(|bind| {
@@ -64,8 +92,8 @@ pub(crate) fn detach(
                 IdMap::Single { .. } => Ok(None),
                 IdMap::Range { base } => {
                     let translation = Translation {
-                        uid: (metadata.uid(), base + user.uid),
-                        gid: (metadata.gid(), base + user.gid),
+                        uid: one(metadata.uid(), base + user.uid),
+                        gid: one(metadata.gid(), base + user.gid),
                     };
                     translated(path, &translation).map(Some)
                 }
@@ -76,8 +104,16 @@ pub(crate) fn detach(
 
 /// Ids on the filesystem and the host ids that they are shown as.
 struct Translation {
-    uid: (u32, u32),
-    gid: (u32, u32),
+    uid: Range,
+    gid: Range,
+}
+
+/// Some ids that follow each other.
+#[derive(Clone, Copy)]
+struct Range {
+    disk: u32,
+    host: u32,
+    count: u32,
 }
 
 fn translated(path: &Path, translation: &Translation) -> Result<OwnedFd, BindError> {
@@ -119,7 +155,7 @@ fn namespace(translation: &Translation) -> io::Result<OwnedFd> {
 
 fn describe(pid: Pid, translation: &Translation) -> io::Result<OwnedFd> {
     let dir = format!("/proc/{}", pid.as_raw_nonzero());
-    let line = |(inside, outside): (u32, u32)| format!("{inside} {outside} 1");
+    let line = |Range { disk, host, count }: Range| format!("{disk} {host} {count}");
     std::fs::write(format!("{dir}/uid_map"), line(translation.uid))?;
     std::fs::write(format!("{dir}/gid_map"), line(translation.gid))?;
     Ok(std::fs::File::open(format!("{dir}/ns/user"))?.into())

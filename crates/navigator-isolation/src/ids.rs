@@ -12,7 +12,7 @@ use crate::spec::User;
 /// First host id of the lowest range; far above what `/etc/subuid` and systemd hand out.
 const RANGES_START: u32 = 0x4000_0000;
 /// Number of ids in a range.
-const RANGE_LENGTH: u32 = 0x1_0000;
+pub(crate) const RANGE_LENGTH: u32 = 0x1_0000;
 /// Number of ranges; running sandboxes rarely share one, and when they do their namespaces still part them.
 const RANGES: u32 = 0x2000;
 

@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
 use crate::access::Domain;
+use crate::binds::Detached;
 use crate::channel::{Channel, DESCRIPTORS, Report, Request, WayKind};
 use crate::confine::raw;
 use crate::ids::IdMap;
@@ -37,8 +38,7 @@ pub(crate) struct Init {
     pub(crate) spec: SandboxSpec,
     pub(crate) ids: IdMap,
     pub(crate) channel: Channel,
-    /// Mounts that only the supervisor could open, in the order of `spec.mounts()`.
-    pub(crate) binds: Vec<Option<OwnedFd>>,
+    pub(crate) mounts: Detached,
 }
 
 impl Init {
@@ -52,8 +52,8 @@ impl Init {
             Ok(Some((Request::Proceed, _))) => {}
             Ok(_) | Err(_) => return 1,
         }
-        let Self { spec, ids, channel, binds } = self;
-        match set_up(&spec, ids, binds, &channel) {
+        let Self { spec, ids, channel, mounts } = self;
+        match set_up(&spec, ids, mounts, &channel) {
             Ok(ready) => {
                 let _guard = &ready.signals;
                 Serving::new(&spec, ids, &channel, &ready).run()
@@ -66,7 +66,7 @@ impl Init {
     fn prepare(&self) -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         let mut keep: Vec<i32> = vec![0, 1, 2, raw(&self.channel.as_fd())];
-        keep.extend(self.binds.iter().flatten().map(AsRawFd::as_raw_fd));
+        keep.extend(self.mounts.descriptors().map(AsRawFd::as_raw_fd));
         keep.sort_unstable();
         sys::close_all_but(&keep)?;
         rustix::thread::set_name(c"navigator-init")?;
@@ -123,7 +123,7 @@ fn step<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> String {
 fn set_up(
     spec: &SandboxSpec,
     ids: IdMap,
-    binds: Vec<Option<OwnedFd>>,
+    mounts: Detached,
     channel: &Channel,
 ) -> Result<Ready, String> {
     take_ids(spec, ids).map_err(step("take the sandbox's ids"))?;
@@ -133,7 +133,7 @@ fn set_up(
         Network::Captured { ports } => network::capture(ports).map_err(say)?,
     };
     let owner = (spec.user.uid, spec.user.gid);
-    let grants = mounts::enter(spec, owner, binds).map_err(say)?;
+    let grants = mounts::enter(spec, owner, mounts).map_err(say)?;
     let mut skipped = grants.skipped;
     let (domain, landlock) =
         Domain::new(&grants.rules, &spec.network, spec.landlock, &mut skipped).map_err(say)?;

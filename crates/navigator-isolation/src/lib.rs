@@ -18,6 +18,7 @@ pub mod limits;
 mod mounts;
 mod network;
 mod probe;
+mod root;
 mod sandbox;
 mod seccomp;
 mod spec;
@@ -29,8 +30,8 @@ pub use connects::{Call, Connects, Named, Waiting};
 pub use mounts::is_synthetic;
 pub use sandbox::{Event, LaunchError, Opened, Sandbox, StartError, Starting, launch};
 pub use spec::{
-    Access, Bind, Builtin, Family, LayerStatus, Leader, Network, Observe, ProcessSpec, Program,
-    Requirement, RootView, SandboxSpec, SkippedPath, Stdio, SyntheticFile, Terminal, TerminalSize,
-    User,
+    Access, Bind, Builtin, Family, LayerStatus, Layers, Leader, Network, Observe, ProcessSpec,
+    Program, Requirement, RootView, SandboxSpec, SkippedPath, Stdio, SyntheticFile, Terminal,
+    TerminalSize, User,
 };
 pub use sys::landlock_abi;

@@ -5,6 +5,7 @@
 
 mod etc;
 mod fixtures;
+mod layers;
 mod tree;
 mod view;
 
@@ -17,9 +18,11 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags,
 };
 
-use crate::spec::{Access, SandboxSpec, SkippedPath};
+use crate::binds::Detached;
+use crate::spec::{Access, RootView, SandboxSpec, SkippedPath};
 use crate::sys::{self, Depth};
 pub use etc::is_synthetic;
+use layers::United;
 use tree::Tree;
 use view::View;
 
@@ -62,21 +65,22 @@ struct Source {
     mount: OwnedFd,
 }
 
-/// Builds the sandbox's root and makes it this process's root. `detached` holds those of `spec.mounts()`
-/// that the supervisor had to open itself.
+/// Builds the sandbox's root and makes it this process's root. `detached` holds what the supervisor had to open itself.
 pub(crate) fn enter(
     spec: &SandboxSpec,
     owner: (u32, u32),
-    detached: Vec<Option<OwnedFd>>,
+    detached: Detached,
 ) -> Result<Grants, MountError> {
     let stage = Path::new(STAGE);
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at("make private", Path::new("/")))?;
-    let mut view = View::open(&spec.root)?;
-    let binds = open_binds(spec, detached)?;
-    let system = view.open_granted(spec)?;
-    let etc = view.etc(spec)?;
+    let binds = open_binds(spec, detached.binds)?;
     let devices = fixtures::open_devices()?;
+    let base = match &spec.root {
+        RootView::Host => Base::Shown(Shown::open(View::of_host()?, spec)?),
+        RootView::Directory(path) => Base::Shown(Shown::open(View::of_directory(path)?, spec)?),
+        RootView::Layers(layers) => Base::Layers(layers::open(layers, detached.layers)?),
+    };
 
     let root = new_root(spec)?;
     rustix::mount::move_mount(
@@ -88,6 +92,13 @@ pub(crate) fn enter(
     )
     .map_err(at("attach the new root at", stage))?;
     let tree = Tree::new(root, owner);
+    let (Shown { view, system, etc }, united) = match base {
+        Base::Shown(shown) => (shown, None),
+        Base::Layers(layers) => {
+            let united = layers.unite(&tree)?;
+            (Shown::open(View::of_sandbox(&united.path, owner)?, spec)?, Some(united))
+        }
+    };
     etc::populate(&tree, spec, etc.as_ref())?;
     for (link, target) in &view.links {
         tree.symlink(link, target)?;
@@ -100,8 +111,30 @@ pub(crate) fn enter(
     for source in binds {
         tree.attach(&source.mount, &source.destination)?;
     }
+    united.map_or(Ok(()), United::leave)?;
     seal(tree, &writable)?;
     Ok(Grants { rules: rules(spec, &view, &writable), skipped: view.skipped })
+}
+
+/// Where the content of the root comes from, before the new root covers anything.
+enum Base {
+    Shown(Shown),
+    Layers(layers::Opened),
+}
+
+/// What of a root filesystem is shown, opened.
+struct Shown {
+    view: View,
+    system: Vec<Source>,
+    etc: Option<OwnedFd>,
+}
+
+impl Shown {
+    fn open(mut view: View, spec: &SandboxSpec) -> Result<Self, MountError> {
+        let system = view.open_granted(spec)?;
+        let etc = view.etc(spec)?;
+        Ok(Self { view, system, etc })
+    }
 }
 
 /// The filesystem that holds the root and everything private to the sandbox.

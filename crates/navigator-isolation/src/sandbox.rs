@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use crate::binds::{self, BindError};
+use crate::binds::{BindError, Detached};
 use crate::channel::{self, Channel, ExitStatus, Report, Request, Stage, WayKind};
 use crate::ids::IdMap;
 use crate::init::Init;
@@ -88,7 +88,7 @@ pub fn launch(spec: SandboxSpec, cgroup: Option<BorrowedFd<'_>>) -> Result<Start
         return Err(LaunchError::Threads { threads });
     }
     let ids = IdMap::choose().map_err(|source| LaunchError::Ids { source })?;
-    let binds = binds::detach(&spec.mounts(), ids, &spec.user)?;
+    let mounts = Detached::open(&spec, ids)?;
     let user = spec.user.clone();
     let (ours, theirs) = Channel::pair().map_err(channel_error)?;
     let cloned =
@@ -96,7 +96,7 @@ pub fn launch(spec: SandboxSpec, cgroup: Option<BorrowedFd<'_>>) -> Result<Start
     match cloned {
         Cloned::Child => {
             drop(ours);
-            let init = Init { spec, ids, channel: theirs, binds };
+            let init = Init { spec, ids, channel: theirs, mounts };
             // A panic must not unwind into the supervisor's code, of which this is a copy.
             let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| init.run()));
             sys::exit_now(run.unwrap_or(101))

@@ -44,6 +44,14 @@ pub struct SandboxSpec {
 pub type Builtin = fn(&[u8]) -> u8;
 
 impl SandboxSpec {
+    /// The layers of the root filesystem, if it is made of some.
+    pub(crate) fn layers(&self) -> Option<&Layers> {
+        match &self.root {
+            RootView::Layers(layers) => Some(layers),
+            RootView::Host | RootView::Directory(_) => None,
+        }
+    }
+
     /// Everything of the host that is mounted: the home directory, then the binds.
     pub(crate) fn mounts(&self) -> Vec<Bind> {
         let home = self.home.iter().map(|source| Bind {
@@ -62,6 +70,26 @@ pub enum RootView {
     Host,
     /// A directory that holds a root filesystem.
     Directory(PathBuf),
+    /// Layers of an image, one over the other, and the sandbox's own changes over them all.
+    Layers(Layers),
+}
+
+/// A root filesystem of layers that overlayfs puts together. The home directory is part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layers {
+    /// Unpacked layers, the uppermost first; nobody changes them. Their whiteouts and opaque directories are those that
+    /// overlayfs makes with its option `userxattr`.
+    pub lower: Vec<PathBuf>,
+    /// Directory for this sandbox's changes: overlayfs keeps them in `upper` below it, and needs `work` beside that.
+    /// Without one they are in memory and end with the sandbox.
+    pub changes: Option<PathBuf>,
+}
+
+impl Layers {
+    /// Everything of the host that is needed, changes last.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &PathBuf> {
+        self.lower.iter().chain(&self.changes)
+    }
 }
 
 /// A part of the host that is mounted into the sandbox.

@@ -41,7 +41,7 @@ fn visible(path: &str, request: &Request) -> String {
 
 /// Builds it; later entries win, the request's own last.
 pub(crate) fn build(request: &Request, user: &User) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
+    let mut env = request.root_env.clone();
     let mut set = |name: &str, value: &str| {
         env.insert(name.to_owned(), value.to_owned());
     };
@@ -50,10 +50,12 @@ pub(crate) fn build(request: &Request, user: &User) -> BTreeMap<String, String> 
     set("LOGNAME", &user.name);
     set("SHELL", &user.shell.to_string_lossy());
     set("TERM", request.term.as_deref().unwrap_or("dumb"));
-    set("LANG", "C.UTF-8");
+    if !request.root_env.contains_key("LANG") {
+        set("LANG", "C.UTF-8");
+    }
     let path = match request.root {
         RootView::Host => request.path.as_deref().map(|path| visible(path, request)),
-        RootView::Directory(_) => None,
+        RootView::Directory(_) | RootView::Layers(_) => request.root_env.get("PATH").cloned(),
     };
     set("PATH", path.as_deref().filter(|path| !path.is_empty()).unwrap_or(DEFAULT_PATH));
     set("NAVIGATOR_SANDBOX", "1");

@@ -177,6 +177,7 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         workdir: Some(workdir(&mounts)),
         binds: mounts,
         home: Some(home),
+        root_env: BTreeMap::new(),
         env,
         path: std::env::var("PATH").ok(),
         term: None,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use navigator_isolation::{
-    Access, Bind, Network, Observe, ProcessSpec, Program, Requirement, SandboxSpec, Stdio,
-    SyntheticFile,
+    Access, Bind, Network, Observe, ProcessSpec, Program, Requirement, RootView, SandboxSpec,
+    Stdio, SyntheticFile,
 };
 use navigator_policy::{Compatibility, CompiledPolicy, NetworkMode};
 
@@ -114,9 +114,12 @@ pub(crate) struct Plan {
 /// Judges a request and turns it into a plan.
 pub(crate) fn plan(request: &Request) -> Result<Plan, PlanError> {
     let policy = &request.policy;
-    if let navigator_isolation::RootView::Directory(path) = &request.root
-        && !path.is_dir()
-    {
+    let needed = match &request.root {
+        RootView::Host => &[][..],
+        RootView::Directory(path) => std::slice::from_ref(path),
+        RootView::Layers(layers) => &layers.lower,
+    };
+    if let Some(path) = needed.iter().find(|path| !path.is_dir()) {
         return Err(PlanError::Root { path: path.clone() });
     }
     let user = users::resolve(&policy.process, &request.root)?;
@@ -198,11 +201,15 @@ fn writable(request: &Request, binds: &[Bind]) -> Vec<PathBuf> {
     let binds = binds.iter().filter(|bind| bind.access == Access::ReadWrite);
     let mut places: Vec<_> = binds.map(|bind| bind.source.clone()).collect();
     places.extend(request.home.clone());
-    if let navigator_isolation::RootView::Directory(root) = &request.root {
-        // Of a root directory, what the policy makes writable is used as it is.
-        let below = request.policy.filesystem.read_write.iter();
-        let below = below.map(|path| root.join(path.as_str().trim_start_matches('/')));
-        places.extend(below.filter_map(|path| path.canonicalize().ok()));
+    match &request.root {
+        RootView::Host => {}
+        RootView::Directory(root) => {
+            // Of a root directory, what the policy makes writable is used as it is.
+            let below = request.policy.filesystem.read_write.iter();
+            let below = below.map(|path| root.join(path.as_str().trim_start_matches('/')));
+            places.extend(below.filter_map(|path| path.canonicalize().ok()));
+        }
+        RootView::Layers(layers) => places.extend(layers.changes.clone()),
     }
     places
 }

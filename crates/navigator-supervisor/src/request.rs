@@ -25,6 +25,8 @@ pub struct Request {
     pub home: Option<PathBuf>,
     /// Working directory; by default the first mounted directory, else the home directory.
     pub workdir: Option<PathBuf>,
+    /// What the root filesystem's own definition sets, such as `PATH`.
+    pub root_env: BTreeMap<String, String>,
     /// Environment that the user asked for.
     pub env: BTreeMap<String, String>,
     /// `PATH` of the caller, used when the root filesystem is the host's.

@@ -171,6 +171,9 @@ fn unwritable(spec: &SandboxSpec) -> Vec<String> {
     let root = match &spec.root {
         RootView::Host => Path::new("/"),
         RootView::Directory(root) => root,
+        // Where their links lead is known inside only: what nobody can change is not known then, and nothing is trusted
+        // for that.
+        RootView::Layers(_) => return vec![],
     };
     let writable = Writable {
         inside: spec

@@ -46,13 +46,8 @@ pub enum UserError {
 
 /// Finds the policy's user in a root filesystem.
 pub(crate) fn resolve(process: &Process, root: &RootView) -> Result<User, UserError> {
-    let base = match root {
-        // The host's users are not the sandbox's: nobody there has a life inside.
-        RootView::Host => None,
-        RootView::Directory(path) => Some(path.as_path()),
-    };
-    let uid = id("user", &process.run_as_user, base, "etc/passwd")?;
-    let gid = id("group", &process.run_as_group, base, "etc/group")?;
+    let uid = id("user", &process.run_as_user, root, "/etc/passwd")?;
+    let gid = id("group", &process.run_as_group, root, "/etc/group")?;
     Ok(User {
         name: process.run_as_user.clone(),
         uid,
@@ -63,15 +58,11 @@ pub(crate) fn resolve(process: &Process, root: &RootView) -> Result<User, UserEr
     })
 }
 
-fn id(
-    kind: &'static str,
-    name: &str,
-    base: Option<&Path>,
-    database: &str,
-) -> Result<u32, UserError> {
-    let known = match base {
-        Some(base) => look_up(&base.join(database), name)?,
-        None => None,
+fn id(kind: &'static str, name: &str, root: &RootView, database: &str) -> Result<u32, UserError> {
+    let known = match root {
+        // The host's users are not the sandbox's: nobody there has a life inside.
+        RootView::Host => None,
+        RootView::Directory(_) | RootView::Layers(_) => look_up(root, Path::new(database), name)?,
     };
     let id = match known {
         Some(id) => id,
@@ -85,17 +76,16 @@ fn id(
 }
 
 /// Reads the third field of the line that starts with `name`. Sources: passwd(5), group(5).
-fn look_up(path: &Path, name: &str) -> Result<Option<u32>, UserError> {
-    let read = || -> io::Result<String> {
+fn look_up(root: &RootView, path: &Path, name: &str) -> Result<Option<u32>, UserError> {
+    let read = || -> io::Result<Option<String>> {
+        let Some(file) = root.open(path)? else { return Ok(None) };
         let mut text = String::new();
-        let file = std::fs::File::open(path)?;
         io::Read::read_to_string(&mut io::Read::take(file, DATABASE_BYTES), &mut text)?;
-        Ok(text)
+        Ok(Some(text))
     };
-    let text = match read() {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(UserError::Read { path: path.to_owned(), source }),
+    let Some(text) = read().map_err(|source| UserError::Read { path: path.to_owned(), source })?
+    else {
+        return Ok(None);
     };
     let field = |line: &str| {
         let mut fields = line.split(':');
@@ -105,12 +95,11 @@ fn look_up(path: &Path, name: &str) -> Result<Option<u32>, UserError> {
 }
 
 fn shell(root: &RootView) -> PathBuf {
-    let base = match root {
-        RootView::Host => Path::new("/"),
-        RootView::Directory(path) => path,
-    };
-    let name = if base.join("bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
-    PathBuf::from(name)
+    let bash = Path::new("/bin/bash");
+    match root.open(bash) {
+        Ok(Some(_)) => bash.to_owned(),
+        Ok(None) | Err(_) => PathBuf::from("/bin/sh"),
+    }
 }
 
 #[cfg(test)]

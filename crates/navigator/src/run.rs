@@ -5,6 +5,7 @@ mod learn;
 mod summary;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use navigator_policy::Policy;
@@ -253,6 +254,7 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
         binds,
         home: None,
         workdir: args.workdir.clone(),
+        root_env: BTreeMap::new(),
         env,
         path: std::env::var("PATH").ok(),
         term: std::env::var("TERM").ok(),

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::tree::Tree;
 use super::{MountError, Source, at, clone_real, restrict, tree};
-use crate::spec::{Access, RootView, SandboxSpec, SkippedPath};
+use crate::spec::{Access, SandboxSpec, SkippedPath};
 
 /// The host's directories that belong to the system and may be seen in a sandbox. Homes, `/run`, `/var`,
 /// `/root`, `/srv` are not among them: their owner mounts what a sandbox should have.
@@ -22,23 +23,45 @@ const FIXTURES: [&str; 4] = ["/proc", "/dev", "/tmp", "/sandbox"];
 pub(super) struct View {
     base: PathBuf,
     dir: OwnedFd,
-    host: bool,
+    whose: Whose,
     /// Links of the root filesystem to make again: path and target.
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// Paths of the policy that are not there.
     pub(super) skipped: Vec<SkippedPath>,
 }
 
+/// Who may change a root filesystem.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The host alone.
+    Host,
+    /// Whoever gave the directory; a sandbox where it is granted.
+    Given,
+    /// The sandbox, whose user is the owner of what is made.
+    Sandbox { owner: (u32, u32) },
+}
+
 impl View {
-    pub(super) fn open(root: &RootView) -> Result<Self, MountError> {
-        let (base, host) = match root {
-            RootView::Host => (PathBuf::from("/"), true),
-            RootView::Directory(path) => (path.clone(), false),
-        };
-        let base = base.canonicalize().map_err(at("open root", &base))?;
+    /// The host's own root.
+    pub(super) fn of_host() -> Result<Self, MountError> {
+        Self::open(Path::new("/"), Whose::Host)
+    }
+
+    /// A directory that somebody gave.
+    pub(super) fn of_directory(path: &Path) -> Result<Self, MountError> {
+        Self::open(path, Whose::Given)
+    }
+
+    /// A directory that is the sandbox's own, its home included.
+    pub(super) fn of_sandbox(path: &Path, owner: (u32, u32)) -> Result<Self, MountError> {
+        Self::open(path, Whose::Sandbox { owner })
+    }
+
+    fn open(base: &Path, whose: Whose) -> Result<Self, MountError> {
+        let base = base.canonicalize().map_err(at("open root", base))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&base, flags, Mode::empty()).map_err(at("open root", &base))?;
-        let mut view = Self { base, dir, host, links: vec![], skipped: vec![] };
+        let mut view = Self { base, dir, whose, links: vec![], skipped: vec![] };
         view.mirror_top_links();
         Ok(view)
     }
@@ -78,20 +101,39 @@ impl View {
         Ok(sources)
     }
 
-    /// Writable paths that a root directory already has are used as they are; the host's never are.
+    /// Writable paths that a root directory already has are used as they are; the host's never are. What is the
+    /// sandbox's own gets those that are missing, and has its home.
     fn open_writable(
         &mut self,
         spec: &SandboxSpec,
         sources: &mut Vec<Source>,
     ) -> Result<(), MountError> {
-        if self.host {
-            return Ok(());
+        let mut paths: Vec<&PathBuf> =
+            spec.read_write.iter().filter(|path| !is_fixture(path, spec)).collect();
+        match self.whose {
+            Whose::Host => return Ok(()),
+            Whose::Given => {}
+            Whose::Sandbox { owner } => {
+                paths.push(&spec.user.home);
+                self.make_missing(&paths, owner)?;
+            }
         }
-        for path in spec.read_write.iter().filter(|path| !is_fixture(path, spec)) {
+        for path in paths {
             let Some(real) = self.resolve(path)? else { continue };
             let mount = clone_real(&self.outside(&real))?;
             restrict(mount.as_fd(), Access::ReadWrite, &real)?;
             sources.push(Source { destination: real, mount });
+        }
+        Ok(())
+    }
+
+    fn make_missing(&self, paths: &[&PathBuf], owner: (u32, u32)) -> Result<(), MountError> {
+        let again = self.dir.try_clone().map_err(at("open root", &self.base))?;
+        let tree = Tree::new(again, owner);
+        for path in paths {
+            if self.resolve(path)?.is_none() {
+                tree.own_directory(path, 0o755)?;
+            }
         }
         Ok(())
     }
@@ -112,7 +154,7 @@ impl View {
 
     /// Whether this is the host's own root.
     pub(super) fn is_host(&self) -> bool {
-        self.host
+        self.whose == Whose::Host
     }
 
     /// Where a granted path really is; `None` and a note when it is not part of this root.
@@ -135,7 +177,7 @@ impl View {
     }
 
     fn visible(&self, path: &Path) -> bool {
-        !self.host || SYSTEM.iter().any(|system| path.starts_with(system))
+        !self.is_host() || SYSTEM.iter().any(|system| path.starts_with(system))
     }
 
     fn outside(&self, path: &Path) -> PathBuf {

@@ -1,13 +1,10 @@
 //! The policy of a sandbox that was made without one: what its root filesystem says, else the built-in one.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use navigator_isolation::RootView;
 use navigator_policy::{Diagnostics, Policy};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 /// Where a root filesystem says what it needs.
 const PLACE: &str = "etc/navigator/policy.yaml";
@@ -18,18 +15,11 @@ const FILE_BYTES: u64 = 1024 * 1024 + 1;
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
     /// The file cannot be read.
-    #[error("failed to read {PLACE} of the root filesystem {root}")]
-    Read {
-        /// The root filesystem.
-        root: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    #[error("failed to read {PLACE} of the root filesystem")]
+    Read(#[source] io::Error),
     /// It is no valid policy.
-    #[error("failed to use {PLACE} of the root filesystem {root}: {}", first(diagnostics))]
+    #[error("failed to use {PLACE} of the root filesystem: {}", first(diagnostics))]
     Invalid {
-        /// The root filesystem.
-        root: PathBuf,
         /// What is wrong.
         diagnostics: Diagnostics,
     },
@@ -42,37 +32,19 @@ fn first(diagnostics: &Diagnostics) -> String {
 
 /// Finds it.
 pub(super) fn policy(root: &RootView) -> Result<Policy, DiscoveryError> {
-    let root = match root {
-        RootView::Host => Path::new("/"),
-        RootView::Directory(root) => root,
-    };
-    match read(root) {
-        Ok(text) => navigator_policy::load(PLACE, &text)
+    match read(root).map_err(DiscoveryError::Read)? {
+        Some(text) => navigator_policy::load(PLACE, &text)
             .map(|checked| checked.policy)
-            .map_err(|diagnostics| DiscoveryError::Invalid { root: root.to_owned(), diagnostics }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Policy::restrictive_default()),
-        Err(source) => Err(DiscoveryError::Read { root: root.to_owned(), source }),
+            .map_err(|diagnostics| DiscoveryError::Invalid { diagnostics }),
+        None => Ok(Policy::restrictive_default()),
     }
 }
 
-/// Links in the root filesystem lead nowhere but into it.
-fn read(root: &Path) -> io::Result<String> {
-    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, directory, Mode::empty())?;
-    let file = open(&root)?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
-        return Err(io::Error::other("it is no regular file"));
-    }
+fn read(root: &RootView) -> io::Result<Option<String>> {
+    let Some(file) = root.open(Path::new(PLACE))? else { return Ok(None) };
     let mut text = String::new();
-    File::from(file).take(FILE_BYTES).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-fn open(root: &OwnedFd) -> io::Result<OwnedFd> {
-    // Without waiting: a pipe there must not hold up the start.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root.as_fd(), PLACE, flags, Mode::empty(), resolve).map_err(Into::into)
+    file.take(FILE_BYTES).read_to_string(&mut text)?;
+    Ok(Some(text))
 }
 
 #[cfg(test)]
