@@ -1,8 +1,9 @@
 //! Reaching files beneath a directory without ever following a symbolic link out of it, or at all.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -56,6 +57,26 @@ pub(crate) fn look(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<O
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Names in a directory, sorted by their bytes, without itself and its parent.
+pub(crate) fn names(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<OsString>> {
+    let mut names = vec![];
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Opens a file by its name in a directory for reading; a pipe in its place does not stop this.
+pub(crate) fn file(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<std::fs::File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty()).map(Into::into)
 }
 
 /// Whether it is how overlayfs says that something is not there any more.

@@ -4,12 +4,17 @@
 
 mod archive;
 mod beneath;
+mod changes;
+mod commit;
 mod compression;
 mod config;
+mod copy;
 mod digest;
+mod export;
 mod image;
 mod limits;
 pub mod manifest;
+mod pack;
 mod progress;
 mod reference;
 mod source;
@@ -17,8 +22,12 @@ mod store;
 mod unpack;
 
 pub use archive::ArchiveError;
+pub use changes::{Change, ChangeKind, ChangesError, changes};
+pub use commit::CommitError;
 pub use config::{ConfigError, ImageConfig, PlatformName, Step};
+pub use copy::{CopyError, copy_tree};
 pub use digest::{Digest, DigestError};
+pub use export::{ExportError, Exported, Target};
 pub use image::{Image, Layer};
 pub use limits::{CONFIG_BYTES, Limits, MANIFEST_BYTES};
 pub use progress::{Progress, Quiet};

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use self::files::{Bundle, Directory, Files};
+pub(crate) use self::layout::REF_NAME;
 use crate::archive::ArchiveError;
 use crate::digest::{Digest, DigestError};
 use crate::image::Image;

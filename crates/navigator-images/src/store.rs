@@ -61,6 +61,10 @@ impl Store {
         Self { limits, ..self }
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Waits until nobody else changes what is named here.
     fn lock(&self) -> Result<Locked, StoreError> {
         let path = self.root.join("lock");

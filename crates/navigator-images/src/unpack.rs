@@ -368,3 +368,9 @@ fn time(member: &Member) -> Timespec {
 fn times(member: &Member) -> Timestamps {
     Timestamps { last_access: time(member), last_modification: time(member) }
 }
+
+/// Whether a directory hides what lies below it.
+pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> bool {
+    let mut value = [0; 2];
+    rustix::fs::fgetxattr(directory, OPAQUE, &mut value).is_ok_and(|length| &value[..length] == YES)
+}

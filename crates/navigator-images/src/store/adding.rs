@@ -184,6 +184,11 @@ impl Adding<'_> {
         Ok(file)
     }
 
+    /// A directory for a layer that is made here.
+    pub(crate) fn unfinished(&self) -> Result<Unfinished, StoreError> {
+        Unfinished::make(&self.session.tmp)
+    }
+
     fn note(&self, diff_id: &Digest) {
         // The set is whole whatever another thread did.
         self.layers.lock().unwrap_or_else(PoisonError::into_inner).insert(*diff_id);
