@@ -2,4 +2,7 @@
 
 mod layers;
 mod making;
+mod other_tools;
+mod snapshots;
+mod trees;
 mod whole;
