@@ -2,6 +2,7 @@
 
 mod layers;
 mod making;
+mod ordinary;
 mod other_tools;
 mod snapshots;
 mod trees;

@@ -131,3 +131,45 @@ fn a_directory_that_others_can_write_is_no_store() {
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
     assert!(Store::open(dir.path()).is_err());
 }
+
+#[test]
+fn two_who_unpack_the_same_layer_get_one_layer() {
+    let (dir, store) = store();
+    let layer = Tar::default().file("a", &[1; 100_000]).bytes();
+    let added = std::thread::scope(|scope| {
+        let add_once = || {
+            let adding = store.begin().unwrap();
+            add(&adding, &layer).unwrap();
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(add_once)).collect();
+        threads.into_iter().map(|thread| thread.join().is_ok()).filter(|done| *done).count()
+    });
+    assert_eq!(added, 8);
+    assert_eq!(contents(dir.path()), (1, 0));
+}
+
+#[test]
+fn those_who_add_hold_and_prune_at_once_never_lose_what_is_held() {
+    let (_dir, store) = store();
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                let holder = format!("holder-{worker}");
+                for round in 0..20_u8 {
+                    let own = Tar::default().file("own", &[worker, round]).bytes();
+                    let made = image(store, &[base(), own], Some(&format!("w{worker}")));
+                    // Between the two another may have pruned it, which holding says.
+                    if store.hold(&made, &holder).is_ok() {
+                        store.prune(Scope::Unused).unwrap();
+                        assert!(made.layers.iter().all(|layer| layer.path.join(".").exists()));
+                        assert!(made.layers[1].path.join("etc/motd").exists());
+                    }
+                    store.release(&holder).unwrap();
+                }
+            });
+        }
+    });
+    store.prune(Scope::Unused).unwrap();
+    assert_eq!(store.images().unwrap(), []);
+}
