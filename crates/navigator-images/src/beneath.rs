@@ -61,16 +61,21 @@ pub(crate) fn look(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<O
 
 /// Names in a directory, sorted by their bytes, without itself and its parent.
 pub(crate) fn names(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<OsString>> {
-    let mut names = vec![];
+    Ok(entries(directory)?.into_iter().map(|(name, _)| name).collect())
+}
+
+/// The same with types, as far as the file system tells them.
+pub(crate) fn entries(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<(OsString, FileType)>> {
+    let mut entries = vec![];
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if !matches!(name, b"." | b"..") {
-            names.push(OsStr::from_bytes(name).to_owned());
+            entries.push((OsStr::from_bytes(name).to_owned(), entry.file_type()));
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    entries.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    Ok(entries)
 }
 
 /// Opens a file by its name in a directory for reading; a pipe in its place does not stop this.

@@ -9,6 +9,7 @@ use rustix::fs::{FileType, Stat};
 
 use crate::beneath;
 use crate::limits::{DEPTH, Limits};
+use crate::reading::Readable;
 use crate::unpack::is_opaque;
 
 /// A change.
@@ -144,7 +145,7 @@ impl Comparison {
             }
             self.note_entry(&path, &stat, below.as_ref())?;
             if beneath::kind(&stat) == FileType::Directory {
-                let inner = beneath::subdirectory(upper, &name).map_err(failed(&path))?;
+                let inner = Readable::open(upper, &name).map_err(failed(&path))?;
                 let below = below.map_or(Lower(vec![]), |below| below.directory);
                 self.inner(inner.as_fd(), &below, &path, depth)?;
             }

@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, 
 use self::links::Links;
 use crate::beneath;
 use crate::limits::{DEPTH, Limits};
+use crate::reading::Readable;
 use crate::unpack::{Contents, OPAQUE, WHITEOUT, YES, id_in_sandbox, is_opaque};
 
 /// Directories that wait for a thread; each has two open descriptors.
@@ -84,9 +85,14 @@ pub(crate) fn copy(
         made => made.map_err(failed(to))?,
     }
     let target = beneath::directory(to).map_err(failed(to))?;
+    if rustix::process::geteuid().is_root() {
+        // A group that was inherited would be inherited further.
+        rustix::fs::fchown(&target, Some(Uid::ROOT), Some(Gid::ROOT)).map_err(failed(to))?;
+    }
+    rustix::fs::fchmod(&target, Mode::RWXU).map_err(failed(to))?;
     let root = rustix::io::dup(&target).map_err(failed(to))?;
     let copying = Copying::new(root, purpose, limits);
-    let first = Pair { path: PathBuf::new(), source, target, depth: 0 };
+    let first = Pair { path: PathBuf::new(), source: source.into(), target, depth: 0 };
     copying.queue().waiting.push(first);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
     std::thread::scope(|scope| {
@@ -101,7 +107,7 @@ pub(crate) fn copy(
 /// A directory and its copy.
 struct Pair {
     path: PathBuf,
-    source: OwnedFd,
+    source: Readable,
     target: OwnedFd,
     depth: usize,
 }
@@ -191,10 +197,10 @@ impl<'a> Copying<'a> {
             let path = path.display().to_string();
             move |error: io::Error| CopyError::Entry { path, source: error }
         };
-        let names = beneath::names(pair.source.as_fd()).map_err(io::Error::from);
-        for name in names.map_err(entry(&pair.path))? {
+        let entries = beneath::entries(pair.source.as_fd()).map_err(io::Error::from);
+        for (name, kind) in entries.map_err(entry(&pair.path))? {
             let path = pair.path.join(&name);
-            let inner = self.entry(pair, &name, &path).map_err(entry(&path))?;
+            let inner = self.entry(pair, &name, kind, &path).map_err(entry(&path))?;
             self.check_size()?;
             let Some(inner) = inner else { continue };
             let mut queue = self.queue();
@@ -224,10 +230,13 @@ impl<'a> Copying<'a> {
     }
 
     /// Copies one entry; a directory is made, and its contents are still to be copied.
-    fn entry(&self, pair: &Pair, name: &OsStr, path: &Path) -> io::Result<Option<Pair>> {
-        let (source, target) = (pair.source.as_fd(), pair.target.as_fd());
-        // What went away in the meantime is no part of the copy.
-        let Some(stat) = beneath::look(source, name)? else { return Ok(None) };
+    fn entry(
+        &self,
+        pair: &Pair,
+        name: &OsStr,
+        kind: FileType,
+        path: &Path,
+    ) -> io::Result<Option<Pair>> {
         // In a layer such a name would hide another.
         let misleading = name.as_encoded_bytes().starts_with(WHITEOUT);
         if self.purpose == Purpose::Layer && misleading {
@@ -235,14 +244,15 @@ impl<'a> Copying<'a> {
             return Ok(None);
         }
         self.entries.fetch_add(1, Ordering::Relaxed);
+        // What is opened is looked at again. The kind spares a call for each file.
+        if kind == FileType::RegularFile {
+            return self.file(pair, name, path).map(|()| None);
+        }
+        let (source, target) = (pair.source.as_fd(), pair.target.as_fd());
+        // What went away in the meantime is no part of the copy.
+        let Some(stat) = beneath::look(source, name)? else { return Ok(None) };
         match beneath::kind(&stat) {
-            FileType::Directory => {
-                let source = beneath::subdirectory(source, name)?;
-                rustix::fs::mkdirat(target, name, Mode::RWXU)?;
-                let target = beneath::subdirectory(target, name)?;
-                let path = path.to_owned();
-                return Ok(Some(Pair { path, source, target, depth: pair.depth + 1 }));
-            }
+            FileType::Directory => return self.directory_entry(pair, name, path).map(Some),
             FileType::RegularFile => self.file(pair, name, path)?,
             FileType::Symlink => self.symlink(source, target, name, &stat)?,
             FileType::CharacterDevice if beneath::is_whiteout(&stat) => {
@@ -256,6 +266,13 @@ impl<'a> Copying<'a> {
             }
         }
         Ok(None)
+    }
+
+    fn directory_entry(&self, pair: &Pair, name: &OsStr, path: &Path) -> io::Result<Pair> {
+        let source = Readable::open(pair.source.as_fd(), name)?;
+        rustix::fs::mkdirat(&pair.target, name, Mode::RWXU)?;
+        let target = beneath::subdirectory(pair.target.as_fd(), name)?;
+        Ok(Pair { path: path.to_owned(), source, target, depth: pair.depth + 1 })
     }
 
     fn symlink(
@@ -279,14 +296,15 @@ impl<'a> Copying<'a> {
         if is_opaque(pair.source.as_fd()) {
             rustix::fs::fsetxattr(&pair.target, OPAQUE, YES, XattrFlags::empty())?;
         }
-        let stat = rustix::fs::fstat(&pair.source)?;
+        let stat = pair.source.stat()?;
         self.dress(pair.target.as_fd(), &stat, 0o700)
     }
 
     /// Sets owner, mode and times. Layers have no bits that give privileges, and their owner can read and remove them.
     fn dress(&self, target: BorrowedFd<'_>, stat: &Stat, own: u32) -> rustix::io::Result<()> {
-        if self.privileged {
-            let (uid, gid) = self.owner(stat);
+        let (uid, gid) = self.owner(stat);
+        // What is made here is root's before it is somebody else's.
+        if self.privileged && (uid, gid) != (Uid::ROOT, Gid::ROOT) {
             rustix::fs::fchown(target, Some(uid), Some(gid))?;
         }
         let sticky = if beneath::kind(stat) == FileType::Directory { 0o1000 } else { 0 };

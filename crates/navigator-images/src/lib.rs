@@ -16,6 +16,7 @@ mod limits;
 pub mod manifest;
 mod pack;
 mod progress;
+mod reading;
 mod reference;
 mod source;
 mod store;

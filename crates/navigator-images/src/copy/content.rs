@@ -11,14 +11,18 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::{Copying, Pair};
-use crate::beneath;
+use crate::{beneath, reading};
 
 /// Bytes that are read and written at once; for more the kernel copies.
 const SMALL: usize = 64 << 10;
 
 impl Copying<'_> {
     pub(super) fn file(&self, pair: &Pair, name: &OsStr, path: &Path) -> io::Result<()> {
-        let mut source = beneath::file(pair.source.as_fd(), name)?;
+        let mut source = match reading::file(pair.source.as_fd(), name) {
+            // It went away, or became something else that is not opened.
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(()),
+            other => other?,
+        };
         let stat = rustix::fs::fstat(&source)?;
         if beneath::kind(&stat) != FileType::RegularFile {
             // It was one a moment ago.

@@ -173,3 +173,30 @@ fn a_sandbox_that_swaps_directories_for_links_meanwhile_leads_nowhere() {
         stop.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn what_the_sandbox_may_not_read_itself_is_copied_with_its_modes() {
+    let Ground { dir, upper, store } = Ground::new();
+    std::fs::create_dir_all(upper.join("closed/inner")).unwrap();
+    std::fs::write(upper.join("closed/file"), "x").unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for (path, closed) in [("closed/file", 0o000), ("closed/inner", 0o444), ("closed", 0o000)] {
+        mode(&upper.join(path), closed);
+    }
+    let forked = dir.path().join("forked");
+    copy_tree(&upper, &forked).unwrap();
+    let parent = image(&store, &[Tar::default().dir("x").bytes()], None);
+    let found = changes(&upper, &parent.visible_layers()).unwrap();
+    assert_eq!(found.len(), 3);
+    let made = store.commit(&parent, &upper, None, "").unwrap();
+    assert_eq!(std::fs::read(made.layers[0].path.join("closed/file")).unwrap(), b"x");
+    for root in [&upper, &forked] {
+        for (path, closed) in [("closed", 0o000), ("closed/inner", 0o444), ("closed/file", 0o000)] {
+            let found = root.join(path).metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, closed, "{path}");
+            mode(&root.join(path), 0o700);
+        }
+    }
+}
