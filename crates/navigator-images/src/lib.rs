@@ -11,6 +11,8 @@ mod config;
 mod copy;
 mod digest;
 mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod image;
 mod limits;
 pub mod manifest;
