@@ -9,6 +9,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use crate::limits::DIRECTORY_ENTRIES;
+
 /// Levels below which removal moves directories up, instead of opening ever more of them.
 const LEVELS: usize = 64;
 
@@ -71,6 +73,9 @@ pub(crate) fn entries(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<(OsSt
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if !matches!(name, b"." | b"..") {
+            if entries.len() == DIRECTORY_ENTRIES {
+                return Err(Errno::OVERFLOW);
+            }
             entries.push((OsStr::from_bytes(name).to_owned(), entry.file_type()));
         }
     }

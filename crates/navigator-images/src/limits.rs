@@ -23,6 +23,8 @@ pub(crate) const PATH_BYTES: usize = 4096;
 pub(crate) const NAME_BYTES: usize = 255;
 /// Directories within each other. Nested package directories reach about 60; one descriptor each is open.
 pub(crate) const DEPTH: usize = 256;
+/// Entries of one directory, whose names are in memory while it is read: about 100 MB.
+pub(crate) const DIRECTORY_ENTRIES: usize = 1_000_000;
 /// Bytes of names and times of directories that are kept until a layer's end; 50,000 directories take 6 MB.
 pub(crate) const DIRECTORY_BYTES: usize = 64 << 20;
 /// Bytes of a manifest or an index: what registries take.

@@ -100,36 +100,60 @@ fn errors_over_images_say_what_to_do_next() {
     }
 }
 
+/// Runs a command and kills it after a while, if it has not ended by then.
+fn killed(dir: &Path, words: &str, micros: u64) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_navigator"))
+        .current_dir(dir)
+        .env("NAVIGATOR_STATE_DIR", dir.join("state"))
+        .arg("image")
+        .args(words.split(' '))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_micros(micros));
+    // It may have ended by itself.
+    let _gone = child.kill();
+    child.wait().unwrap();
+}
+
+fn nothing_is_left(dir: &Path) {
+    for name in ["images", "layers", "live", "tmp"] {
+        let left = dir.join("state/images").join(name).read_dir().unwrap().count();
+        assert_eq!(left, 0, "{name}");
+    }
+}
+
 #[test]
 fn an_import_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     layout(dir);
-    let mut whole = 0;
     // From a kill before anything was done to one after all was done.
     for micros in (0..60).map(|step| step * 400) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_navigator"))
-            .current_dir(dir)
-            .env("NAVIGATOR_STATE_DIR", dir.join("state"))
-            .args(["image", "import", "oci:layout", "--name", "tools", "-q"])
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_micros(micros));
-        // It may have ended by itself.
-        let _gone = child.kill();
-        child.wait().unwrap();
-        let listed = ok(dir, "list -o name");
+        killed(dir, "import oci:layout --name tools", micros);
         // Whole and not named yet is a state like another.
-        if let Some(name) = listed.lines().next() {
-            whole += usize::from(name == "tools:latest");
+        if let Some(name) = ok(dir, "list -o name").lines().next() {
             ok(dir, &format!("inspect {name}"));
             ok(dir, &format!("rm {name}"));
         }
     }
     ok(dir, "prune");
-    for name in ["images", "layers", "live", "tmp"] {
-        let left = dir.join("state/images").join(name).read_dir().unwrap().count();
-        assert_eq!(left, 0, "{name}, {whole} imports were whole");
+    nothing_is_left(dir);
+}
+
+#[test]
+fn a_removal_that_is_killed_leaves_whole_images_or_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    layout(dir);
+    for micros in (0..40).map(|step| step * 400) {
+        ok(dir, "import oci:layout --name tools");
+        killed(dir, "rm tools", micros);
+        for name in ok(dir, "list -o name").lines() {
+            ok(dir, &format!("inspect {name}"));
+        }
     }
+    ok(dir, "prune --all");
+    nothing_is_left(dir);
 }
