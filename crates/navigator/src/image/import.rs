@@ -1,15 +1,17 @@
 //! `navigator image import`: images that other tools wrote.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use navigator_images::{Digest, Progress, Reference, Source};
 
 use super::error::ImageError;
 use super::store;
-use super::view::size;
-use crate::output::{self, line, say};
+use crate::output::{self, line, say, size};
 use crate::sandbox::progress::{Progress as Line, Visibility};
 
+/// How often the line changes.
+const OFTEN: Duration = Duration::from_millis(100);
 /// What stands below the help.
 pub const EXAMPLES: &str = "\
 Sources:
@@ -40,7 +42,7 @@ pub fn run(args: &ImportArgs) -> Result<u8, ImageError> {
     let source = source.ok_or_else(|| ImageError::Source(args.source.clone()))?;
     let name = args.name.as_deref().map(Reference::parse).transpose()?;
     let visibility = if args.quiet { Visibility::Hidden } else { Visibility::Shown };
-    let progress = Layers(Mutex::new(Line::new(visibility)));
+    let progress = Layers::new(visibility);
     let image = store()?.import(&source, name.as_ref(), &progress)?;
     drop(progress);
     output::print(&image.digest.to_string())?;
@@ -61,12 +63,28 @@ pub fn run(args: &ImportArgs) -> Result<u8, ImageError> {
 }
 
 /// One line that says how far a layer is.
-pub struct Layers(pub Mutex<Line>);
+pub struct Layers(Mutex<Shown>);
+
+struct Shown {
+    line: Line,
+    told: Option<Instant>,
+}
+
+impl Layers {
+    /// Shows nothing yet.
+    pub fn new(visibility: Visibility) -> Self {
+        Self(Mutex::new(Shown { line: Line::new(visibility), told: None }))
+    }
+}
 
 impl Progress for Layers {
     fn layer(&self, digest: &Digest, done: u64, total: u64) {
-        let text = format!("layer {}: {} of {}", digest.short(), size(done), size(total));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tell(&text);
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.told.is_none_or(|told| told.elapsed() >= OFTEN) {
+            let text = format!("layer {}: {} of {}", digest.short(), size(done), size(total));
+            shown.line.tell(&text);
+            shown.told = Some(Instant::now());
+        }
     }
 
     fn have(&self, _digest: &Digest) {}

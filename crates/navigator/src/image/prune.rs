@@ -4,8 +4,7 @@ use navigator_images::Scope;
 
 use super::error::ImageError;
 use super::store;
-use super::view::size;
-use crate::output;
+use crate::output::{self, size};
 
 /// Arguments of `navigator image prune`.
 #[derive(clap::Args, Debug)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use navigator_images::{Image, Step};
 use serde::Serialize;
 
+use crate::output::size;
 use crate::sandbox::listing::Listed;
 use crate::sandbox::view::age;
 
@@ -175,34 +176,5 @@ fn cut(text: &str) -> String {
     match text.char_indices().nth(VALUE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
-    }
-}
-
-/// Bytes for people.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_short_in_every_magnitude() {
-        let all = [0, 1023, 1024, 1_047_552, 80 << 20, 3 << 30, u64::MAX].map(size);
-        assert_eq!(
-            all,
-            ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "80.0 MiB", "3.0 GiB", "16384.0 PiB"]
-        );
     }
 }
