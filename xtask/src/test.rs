@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::{clients, shell};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("setpriv", "util-linux"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
@@ -25,6 +25,7 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("vi", "vim-tiny"),
     ("less", "less"),
     ("ps", "procps"),
+    ("skopeo", "skopeo"),
 ];
 /// The server of the tests with `ssh`, which is in few people's `PATH`.
 const SSHD: &str = "/usr/sbin/sshd";

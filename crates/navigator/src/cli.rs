@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::output::LogLines;
 use crate::{
-    audit, doctor, exit, gateway, pages, policy, run, sandbox, ssh, status, supervise, why,
+    audit, doctor, exit, gateway, image, pages, policy, run, sandbox, ssh, status, supervise, why,
 };
 
 const RUN_EXAMPLES: &str = "\
@@ -41,6 +41,9 @@ enum Command {
     /// Create, use and delete sandboxes that stay
     #[command(subcommand, visible_alias = "sb")]
     Sandbox(sandbox::SandboxCommand),
+    /// Bring in, list and remove the images that sandboxes start from
+    #[command(subcommand)]
+    Image(image::ImageCommand),
     /// Start, stop and choose gateways
     #[command(subcommand)]
     Gateway(gateway::GatewayCommand),
@@ -89,6 +92,7 @@ pub fn run() -> ExitCode {
             let failure = exit::Failure::from(error);
             if sandbox::passes_codes(command) { failure.among_codes() } else { failure }
         }),
+        Command::Image(command) => image::run(command).map_err(exit::Failure::from),
         Command::Gateway(command) => gateway::run(command).map_err(exit::Failure::from),
         Command::Status(args) => status::run(args).map_err(exit::Failure::from),
         Command::Policy(command) => policy::run(command).map_err(exit::Failure::from),

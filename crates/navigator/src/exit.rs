@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::audit::AuditError;
+use crate::image::error::ImageError;
 use crate::output::{OutputError, line, neutral, print, say};
 use crate::pages::ManError;
 use crate::policy::PolicyError;
@@ -51,6 +52,20 @@ impl From<SandboxError> for Failure {
             error => Self {
                 code: error.exit_code(),
                 details: error.details(),
+                hint: error.hint(),
+                error: Box::new(error),
+            },
+        }
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Output(error) => error.into(),
+            error => Self {
+                code: error.exit_code(),
+                details: None,
                 hint: error.hint(),
                 error: Box::new(error),
             },

@@ -6,6 +6,7 @@ mod cli;
 mod doctor;
 mod exit;
 mod gateway;
+mod image;
 mod output;
 mod pages;
 mod policy;

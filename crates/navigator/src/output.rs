@@ -79,6 +79,18 @@ pub fn neutral_json(text: &str) -> String {
     escaped(text, |c| c == '\n' || is_visible(c), escape)
 }
 
+/// A number of bytes for people.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit < UNITS.len() - 1 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
 fn escaped(text: &str, harmless: fn(char) -> bool, escape: fn(char) -> String) -> String {
     let mut result = String::with_capacity(text.len());
     for c in text.chars() {
@@ -94,6 +106,14 @@ fn escaped(text: &str, harmless: fn(char) -> bool, escape: fn(char) -> String) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(5 << 30), "5.0 GiB");
+    }
 
     #[test]
     fn escape_sequences_become_harmless() {

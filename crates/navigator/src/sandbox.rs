@@ -13,7 +13,7 @@ mod list;
 pub mod listing;
 mod logs;
 pub mod names;
-mod progress;
+pub mod progress;
 mod replay;
 pub mod revisions;
 pub mod session;

@@ -464,3 +464,92 @@ fn sandbox_exec_explains_itself() {
       126 not executable; 127 not found; 128+N ended by signal N
     ");
 }
+
+#[test]
+fn image_lists_its_commands() {
+    insta::assert_snapshot!(help("image"), @r"
+    Bring in, list and remove the images that sandboxes start from
+
+    Usage: navigator image [OPTIONS] <COMMAND>
+
+    Commands:
+      import   Bring in an image that another tool wrote on this machine
+      list     List images [alias: ls]
+      inspect  Show one image: what it asks for, and its layers
+      tag      Give an image another name
+      export   Write an image for another tool
+      rm       Take names of images away, and remove images that have none left [alias: remove]
+      prune    Remove what no sandbox uses
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -v, --verbose...  Log more: once for decisions, twice for everything
+      -h, --help        Print help
+    ");
+}
+
+#[test]
+fn image_import_explains_itself() {
+    insta::assert_snapshot!(help("image import"), @r"
+    Bring in an image that another tool wrote on this machine
+
+    Usage: navigator image import [OPTIONS] <SOURCE>
+
+    Arguments:
+      <SOURCE>
+              Read the image from here
+
+    Options:
+          --name <NAME>
+              Call it by this name [default: what it is called there]
+
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+      -q, --quiet
+              Print only the digest
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Sources:
+      oci:DIR[:TAG]              an OCI layout
+      oci-archive:FILE[:TAG]     one in an archive
+      docker-archive:FILE[:TAG]  what `docker save` writes
+
+    Examples:
+      docker save tools:1 -o tools.tar && navigator image import docker-archive:tools.tar
+      buildah push tools oci:layout:latest && navigator image import oci:layout --name tools
+    ");
+}
+
+#[test]
+fn image_export_explains_itself() {
+    insta::assert_snapshot!(help("image export"), @r"
+    Write an image for another tool
+
+    Usage: navigator image export [OPTIONS] <IMAGE> <TARGET>
+
+    Arguments:
+      <IMAGE>
+              Write this image, named by its name or the first digits of its digest
+
+      <TARGET>
+              Write it here
+
+    Options:
+      -v, --verbose...
+              Log more: once for decisions, twice for everything
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Targets:
+      oci:DIR[:TAG]              an OCI layout, to which the image is added
+      docker-archive:FILE[:TAG]  what `docker load` reads
+
+    Examples:
+      navigator image export tools docker-archive:tools.tar && docker load -i tools.tar
+      navigator image export tools oci:layout:latest && skopeo copy oci:layout:latest docker://…
+    ");
+}

@@ -4,6 +4,7 @@ mod audit;
 mod examples;
 mod exit_codes;
 mod help;
+mod image;
 mod neutral;
 mod output;
 mod policy;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use navigator_transfer::{Event, Progress as Listener, Report, Skipped};
 
+use crate::output::size;
 use crate::sandbox::progress::{Progress, Visibility};
 
 /// How often the line changes.
@@ -93,18 +94,6 @@ impl State {
     }
 }
 
-/// A number of bytes for people.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit < UNITS.len() - 1 {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
 /// Why something was left out.
 pub fn reason(why: Skipped) -> &'static str {
     match why {
@@ -117,14 +106,6 @@ pub fn reason(why: Skipped) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(5 << 30), "5.0 GiB");
-    }
 
     #[test]
     fn a_transfer_that_lies_about_its_size_stays_on_its_line() {
