@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use navigator_images::StoreError;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -52,6 +53,14 @@ pub enum DriverError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// An image cannot be used.
+    #[error("failed to use the image {name}")]
+    Image {
+        /// What it was asked for by.
+        name: String,
+        /// Why.
+        source: StoreError,
+    },
     /// A supervisor did not end.
     #[error("failed to end the supervisor of sandbox {id}: it is still there after {waited:?}")]
     StillThere {
@@ -70,6 +79,12 @@ pub trait ComputeDriver: Send + Sync + 'static {
 
     /// The directory that the sandbox's supervisor may use, to be named in [`Workload::launch`].
     fn directory(&self, id: Uuid) -> PathBuf;
+
+    /// The store of images that supervisors use, to be named in [`Workload::launch`].
+    fn image_store(&self) -> PathBuf;
+
+    /// The whole name of an image, its digest included, so that a sandbox has the same at every start.
+    async fn image(&self, name: &str) -> Result<String, DriverError>;
 
     /// Whether a supervisor of this sandbox runs.
     async fn runs(&self, id: Uuid) -> Result<bool, DriverError>;

@@ -3,6 +3,7 @@
 //! Whether a supervisor runs is told by a lock on a file in the directory, which the kernel holds exactly as long as
 //! the supervisor or its init lives. So supervisors outlive the gateway, and the next gateway finds them.
 
+mod images;
 mod place;
 mod remove;
 mod spawn;
@@ -43,6 +44,8 @@ const LOOKS: usize = 32;
 pub struct LocalSettings {
     /// Where the sandboxes' directories are.
     pub directory: PathBuf,
+    /// The store of images.
+    pub images: PathBuf,
     /// The program whose command `supervise` is a supervisor.
     pub program: PathBuf,
     /// The environment that supervisors get their part of.
@@ -107,6 +110,15 @@ impl ComputeDriver for LocalDriver {
 
     fn directory(&self, id: Uuid) -> PathBuf {
         self.inner.directory(id)
+    }
+
+    fn image_store(&self) -> PathBuf {
+        self.inner.settings.images.clone()
+    }
+
+    async fn image(&self, name: &str) -> Result<String, DriverError> {
+        let (store, asked) = (self.image_store(), name.to_owned());
+        images::pinned(store, asked).await
     }
 
     async fn runs(&self, id: Uuid) -> Result<bool, DriverError> {
@@ -284,6 +296,7 @@ impl Inner {
         if let Some(bin) = bin {
             self.remove(bin);
         }
+        images::release(self.settings.images.clone(), id).await?;
         drop(turn);
         self.forget(&slot);
         Ok(())

@@ -92,6 +92,7 @@ impl Navigator for NavigatorApi {
         let message = spec.unwrap_or_default();
         let policy = policy(message.policy.as_ref())?;
         let spec = self.0.resolve_places(owner, spec::read(message)?)?;
+        let spec = self.0.resolve_image(spec).await?;
         let sandbox = self.0.create(&name, spec, policy).await?;
         self.0.answer(&sandbox).await
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use navigator_drivers::ComputeDriver;
+use navigator_drivers::{ComputeDriver, DriverError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,13 +74,27 @@ impl Gateway {
 
     /// Refuses places of this machine to clients that are elsewhere, and the gateway's own places to everybody.
     pub(crate) fn resolve_places(&self, owner: bool, spec: Spec) -> Result<Spec, Failure> {
-        let names_places = !spec.mounts.is_empty() || !spec.template.image.is_empty();
+        let names_places = !spec.mounts.is_empty() || spec.template.image.starts_with('/');
         if names_places && !owner {
             return Err(Failure::Denied(
                 "directories of the gateway's machine are for its own user only",
             ));
         }
         spec::resolve_places(spec, &self.own_places)
+    }
+
+    /// Gives an image that is named its whole name, so that the sandbox has the same at every start.
+    pub(crate) async fn resolve_image(&self, mut spec: Spec) -> Result<Spec, Failure> {
+        let image = &spec.template.image;
+        if !image.is_empty() && !image.starts_with('/') {
+            spec.template.image = self.driver.image(image).await.map_err(|error| match error {
+                DriverError::Image { name, source } => Failure::Precondition(format!(
+                    "the image `{name}` cannot be used on the gateway's machine: {source}"
+                )),
+                error => error.into(),
+            })?;
+        }
+        Ok(spec)
     }
 
     /// Saves a changed record and shows it to who watches.

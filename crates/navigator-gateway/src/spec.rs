@@ -59,9 +59,9 @@ fn template(message: data::SandboxTemplate) -> Result<Template, Failure> {
     check_map("annotations", &message.annotations)?;
     navigator_proto::resources::read(message.resources.as_ref())
         .map_err(|error| invalid(error.to_string()))?;
-    if !message.image.is_empty() && !is_plain_path(&message.image) {
+    if message.image.starts_with('/') && !is_plain_path(&message.image) {
         return Err(invalid(
-            "image is empty for this machine's own system, or an absolute path of a directory",
+            "image is empty for this machine's own system, an absolute path of a directory, or the name of an image",
         ));
     }
     for text in [&message.image, &message.runtime_class_name, &message.agent_socket] {

@@ -6,6 +6,7 @@
 mod etc;
 mod fixtures;
 mod layers;
+pub(crate) mod links;
 mod tree;
 mod view;
 
@@ -109,6 +110,10 @@ pub(crate) fn enter(
     fixtures::populate(&tree, spec, devices)?;
     let writable = fixtures::writable_directories(&tree, spec, &view)?;
     for source in binds {
+        // What is at home was made by the sandbox: a link there could lead the mount over anything.
+        if spec.layers().is_some() && source.destination.starts_with(&spec.user.home) {
+            tree.real_directory(&source.destination)?;
+        }
         tree.attach(&source.mount, &source.destination)?;
     }
     united.map_or(Ok(()), United::leave)?;

@@ -2,20 +2,18 @@
 //! nothing that a sandbox changed in it is seen.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use crate::mounts::links::{LINKS, follow, names};
 use crate::spec::RootView;
 
-/// Most links on the way to one file, as for the kernel (`path_resolution(7)`).
-const LINKS: usize = 40;
 /// Marks a directory of a layer that hides those of the layers below (`userxattr` of overlayfs).
 const OPAQUE: &str = "user.overlay.opaque";
 /// Without waiting: a pipe there must not hold up the start.
@@ -55,38 +53,27 @@ fn open_in(root: &Path, path: &Path) -> Result<OwnedFd, Errno> {
 /// The same through layers, the uppermost first.
 fn open_layered(layers: &[PathBuf], path: &Path) -> Result<OwnedFd, Errno> {
     let mut left: VecDeque<OsString> = names(path).collect();
-    let (mut real, mut links) = (vec![], 0);
+    let (mut real, mut links) = (PathBuf::from("/"), 0);
     while let Some(name) = left.pop_front() {
         if name == ".." {
             real.pop();
             continue;
         }
-        real.push(name);
-        let found = Found::of(layers, &real)?;
-        if FileType::from_raw_mode(found.stat.st_mode) == FileType::Symlink {
-            links += 1;
-            if links > LINKS {
-                return Err(Errno::LOOP);
-            }
-            let name = real.pop().unwrap_or_default();
-            let target = rustix::fs::readlinkat(&found.directory, name, vec![])?;
-            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-            if target.is_absolute() {
-                real.clear();
-            }
-            for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
-                left.push_front(name);
-            }
+        let found = Found::of(layers, &real.join(&name))?;
+        if FileType::from_raw_mode(found.stat.st_mode) != FileType::Symlink {
+            real.push(name);
+            continue;
         }
+        links += 1;
+        if links > LINKS {
+            return Err(Errno::LOOP);
+        }
+        let target = rustix::fs::readlinkat(&found.directory, name, vec![])?;
+        follow(target.into_bytes(), &mut real, &mut left);
     }
     let found = Found::of(layers, &real)?;
-    let name = real.last().map(OsString::as_os_str).ok_or(Errno::ISDIR)?;
+    let name = real.file_name().ok_or(Errno::ISDIR)?;
     rustix::fs::openat(&found.directory, name, READ | OFlags::NOFOLLOW, Mode::empty())
-}
-
-fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
-    let names = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
-    names.filter(|name| !matches!(*name, b"" | b".")).map(|name| OsStr::from_bytes(name).to_owned())
 }
 
 /// An entry of the uppermost layer that has it.
@@ -96,10 +83,11 @@ struct Found {
 }
 
 impl Found {
-    /// Finds it by names that are no links, but for the last one.
-    fn of(layers: &[PathBuf], names: &[OsString]) -> Result<Self, Errno> {
+    /// Finds it by a path in which only the last name may be a link.
+    fn of(layers: &[PathBuf], path: &Path) -> Result<Self, Errno> {
+        let names: Vec<OsString> = names(path).collect();
         for layer in layers {
-            match Self::in_layer(layer, names)? {
+            match Self::in_layer(layer, &names)? {
                 Step::Here(found) => return Ok(found),
                 Step::Hidden => break,
                 Step::Below => {}

@@ -1,7 +1,7 @@
 //! What a supervisor is told when it is started, judged and turned into what the other parts act on.
 
-mod discovery;
 mod home;
+mod images;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -18,10 +18,11 @@ use prost::Message;
 use tracing::Level;
 use zeroize::Zeroizing;
 
+use crate::discovery::{DiscoveryError, discover};
 use crate::request::{Judging, Request, TerminalChoice};
 use crate::serve::Environment;
-pub(crate) use discovery::DiscoveryError;
 pub(crate) use home::{HomeError, write_readme};
+pub(crate) use images::ImageError;
 pub(crate) use secret::Sealed;
 
 /// Largest message: a policy of 1 MiB, environments, mounts.
@@ -79,6 +80,9 @@ pub enum OrderError {
     /// The directories of the sandbox.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The credential cannot be kept away from the sandbox.
     #[error("failed to put the sandbox's credential aside")]
     Secret(#[source] std::io::Error),
@@ -91,6 +95,7 @@ impl OrderError {
             Self::Policy(_) | Self::Discovery(_) => "InvalidPolicy",
             Self::Limit(_) | Self::Cpus(_) => "InvalidLimit",
             Self::Home(_) | Self::Secret(_) => "Launch",
+            Self::Image(_) => "Image",
             Self::Read(_)
             | Self::TooLong
             | Self::Decode(_)
@@ -152,18 +157,31 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
     for environment in [&template.environment, &spec.environment, &launch.provider_environment] {
         check_environment(environment)?;
     }
-    let root = match template.image.as_str() {
-        "" => RootView::Host,
-        image => RootView::Directory(unmoved(absolute("spec.template.image", image)?)?),
+    let (root, root_env) = match template.image.as_str() {
+        "" => (RootView::Host, BTreeMap::new()),
+        image if image.starts_with('/') => {
+            (RootView::Directory(unmoved(PathBuf::from(image))?), BTreeMap::new())
+        }
+        image => {
+            let store = absolute("image_store", &launch.image_store)?;
+            let (layers, env) = images::layers(&store, image, &launch.sandbox_id, &directory)?;
+            (RootView::Layers(layers), env)
+        }
     };
     let level = level(&spec.log_level)?;
     let bounds = resources::read(template.resources.as_ref())?;
     let policy = match &spec.policy {
         Some(policy) => Policy::try_from(policy)?,
-        None => discovery::policy(&root)?,
+        None => discover(&root)?,
     };
     let mounts = mounts(&spec)?;
-    let home = home::prepare(&directory, &policy, &mounts)?;
+    // The home directory of an image is part of the image.
+    let home = match &root {
+        RootView::Host | RootView::Directory(_) => {
+            Some(home::prepare(&directory, &policy, &mounts)?)
+        }
+        RootView::Layers(_) => None,
+    };
     let mut env = template.environment;
     // Login shells are told where programs are when the sandbox starts.
     env.extend(
@@ -176,8 +194,8 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         root,
         workdir: Some(workdir(&mounts)),
         binds: mounts,
-        home: Some(home),
-        root_env: BTreeMap::new(),
+        home,
+        root_env,
         env,
         path: std::env::var("PATH").ok(),
         term: None,

@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod audit_log;
+mod discovery;
 mod environment;
 mod files;
 mod follow;
@@ -26,10 +27,11 @@ mod trust;
 mod users;
 
 pub use audit_log::{AuditError, DistinctDenial};
+pub use discovery::{DiscoveryError, discover};
 pub use follow::{FollowError, Outcome, Verdict};
 pub use navigator_isolation::limits::{Cpus, Limits};
 pub use navigator_isolation::{
-    Access, Bind, ExitStatus, LaunchError, LayerStatus, RootView, SkippedPath, StartError,
+    Access, Bind, ExitStatus, LaunchError, LayerStatus, Layers, RootView, SkippedPath, StartError,
 };
 pub use navigator_policy::Observation;
 pub use plan::PlanError;

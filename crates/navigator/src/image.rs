@@ -2,6 +2,7 @@
 
 pub mod error;
 mod export;
+pub mod from;
 mod import;
 mod inspect;
 mod list;

@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 
 use navigator_policy::Policy;
 use navigator_supervisor::{
-    ExitStatus, FollowError, Judging, LaunchError, Limits, Request, RootView, StartError,
-    StartupError, TerminalChoice, TrustError, Verdict, start,
+    DiscoveryError, ExitStatus, FollowError, Judging, LaunchError, Limits, Request, RootView,
+    StartError, StartupError, TerminalChoice, TrustError, Verdict, discover, start,
 };
 
+use crate::image::error::ImageError;
+use crate::image::from::{From, Root};
 use crate::output::Format;
 use crate::policy::PolicyError;
+use crate::sandbox::progress::Visibility;
 use crate::text_file::WriteError;
 use arguments::{EnvArg, MountArg, ParseArgumentError};
 
@@ -71,6 +74,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 
+    /// Take the root filesystem from here: host, a directory (./DIR), an image of the store by its name, oci:DIR,
+    /// oci-archive:FILE, docker-archive:FILE or snapshot:TAG; an image's own policy holds unless --policy is given
+    #[arg(long, value_name = "SOURCE", conflicts_with = "root")]
+    from: Option<From>,
+
     /// Trust the certificate authorities in this PEM file as well as the system's, when TLS is inspected
     #[arg(long, value_name = "FILE")]
     upstream_ca: Vec<PathBuf>,
@@ -118,6 +126,12 @@ pub enum RunError {
     /// The policy cannot be read or is invalid.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The root filesystem cannot be had.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The policy of the root filesystem cannot be used.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// The sandbox could not be started.
     #[error(transparent)]
     Startup(#[from] StartupError),
@@ -146,6 +160,8 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Argument(_) | Self::Policy(_) | Self::Learn(_) => 2,
+            Self::Image(error) => error.exit_code(),
+            Self::Discovery(_) => 2,
             Self::Startup(StartupError::Plan(_) | StartupError::Trust(TrustError::Upstream(_))) => {
                 2
             }
@@ -183,6 +199,8 @@ impl RunError {
             Self::Program { source: StartError::WorkingDirectory(_), .. } => {
                 Some("name a directory of the sandbox with --workdir".into())
             }
+            Self::Image(error) => error.hint(),
+            Self::Discovery(_) => Some("name another policy with --policy".into()),
             Self::Learn(_) => Some("name a file in a directory that you may write to".into()),
             Self::Argument(_)
             | Self::Policy(_)
@@ -202,7 +220,9 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     }
     let watched = watched.map(|path| (path.clone(), watch::State::of(path)));
     args.learn.as_deref().map(learn::check_place).transpose()?;
-    let request = request(args)?;
+    let root = root(args)?;
+    let _lease = root.lease;
+    let request = request(args, root.view, root.env)?;
     let mut started = start(&request)?;
     if !args.quiet {
         summary::before(started.layers(), started.skipped(), &request.policy);
@@ -242,19 +262,33 @@ fn watched(args: &RunArgs) -> impl Iterator<Item = &PathBuf> {
     args.policy.iter().filter(|_| args.watch_policy)
 }
 
-fn request(args: &RunArgs) -> Result<Request, RunError> {
+/// The root filesystem, there and kept.
+fn root(args: &RunArgs) -> Result<Root, RunError> {
+    let from = match (&args.from, &args.root) {
+        (Some(from), _) => from.clone(),
+        (None, Some(root)) => From::Directory(root.clone()),
+        (None, None) => From::Host,
+    };
+    Ok(from.prepare(if args.quiet { Visibility::Hidden } else { Visibility::Shown })?)
+}
+
+fn request(
+    args: &RunArgs,
+    root: RootView,
+    root_env: BTreeMap<String, String>,
+) -> Result<Request, RunError> {
     let name = args.name.clone().unwrap_or_else(|| format!("run-{:x}", std::process::id()));
     let binds = args.mount.iter().map(MountArg::bind).collect::<Result<_, _>>()?;
     let env = args.env.iter().map(EnvArg::resolve).collect::<Result<_, _>>()?;
     Ok(Request {
         id: uuid::Uuid::now_v7().to_string(),
         name,
-        policy: policy(args.policy.as_deref())?,
-        root: args.root.clone().map_or(RootView::Host, RootView::Directory),
+        policy: policy(args.policy.as_deref(), &root)?,
+        root,
         binds,
         home: None,
         workdir: args.workdir.clone(),
-        root_env: BTreeMap::new(),
+        root_env,
         env,
         path: std::env::var("PATH").ok(),
         term: std::env::var("TERM").ok(),
@@ -274,9 +308,10 @@ fn request(args: &RunArgs) -> Result<Request, RunError> {
     })
 }
 
-fn policy(path: Option<&Path>) -> Result<Policy, RunError> {
-    match path {
-        Some(path) => Ok(crate::policy::checked(path)?.policy),
-        None => Ok(Policy::restrictive_default()),
+fn policy(path: Option<&Path>, root: &RootView) -> Result<Policy, RunError> {
+    match (path, root) {
+        (Some(path), _) => Ok(crate::policy::checked(path)?.policy),
+        (None, RootView::Layers(_)) => Ok(discover(root)?),
+        (None, RootView::Host | RootView::Directory(_)) => Ok(Policy::restrictive_default()),
     }
 }

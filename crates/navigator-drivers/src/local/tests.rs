@@ -66,7 +66,12 @@ fn program(dir: &Path, script: &str) -> PathBuf {
 fn driver(dir: &Path, program: PathBuf) -> LocalDriver {
     let mut environment = vec![("XDG_TEST".into(), dir.into()), ("SECRET".into(), "x".into())];
     environment.push(("PATH".into(), std::env::var_os("PATH").unwrap()));
-    LocalDriver::new(LocalSettings { directory: dir.join("sandboxes"), program, environment })
+    LocalDriver::new(LocalSettings {
+        directory: dir.join("sandboxes"),
+        images: dir.join("images"),
+        program,
+        environment,
+    })
 }
 
 fn workload(id: Uuid, launch: &[u8]) -> Workload {

@@ -29,6 +29,7 @@ impl Gateway {
             token: token.to_string(),
             gateway_socket: self.socket.to_string_lossy().into_owned(),
             directory: directory.to_string_lossy().into_owned(),
+            image_store: self.driver.image_store().to_string_lossy().into_owned(),
             policy_version: policy.as_ref().map_or(0, |(version, _)| *version),
             spec: Some(wire::spec(&sandbox.spec, policy.as_ref().map(|(_, policy)| policy))),
             provider_environment: self.provider_environment(&sandbox.spec.providers).await?,

@@ -23,8 +23,12 @@ async fn parts(dir: &Path) -> Parts {
     let key = SealingKey::load_or_create(&state.join("gateway.key")).unwrap();
     let store = Store::open(&StoreUrl::file(&state.join("gateway.db")), key).await.unwrap();
     let (directory, program) = (state.join("sandboxes"), "/bin/false".into());
-    let driver =
-        Arc::new(LocalDriver::new(LocalSettings { directory, program, environment: vec![] }));
+    let driver = Arc::new(LocalDriver::new(LocalSettings {
+        images: directory.join("images"),
+        directory,
+        program,
+        environment: vec![],
+    }));
     Parts {
         lock,
         store,

@@ -51,10 +51,15 @@ pub(super) fn populate(
     mount_new(tree, "devpts", "/dev/pts", &[("ptmxmode", "0666"), ("mode", "0600")])?;
     tree.own_directory(Path::new("/dev/shm"), 0o1777)?;
     tree.own_directory(Path::new("/tmp"), 0o1777)?;
+    tree.own_directory(&spec.user.home, 0o755)?;
     for file in spec.files.iter().filter(|file| file.path.starts_with(&spec.user.home)) {
-        tree.file(&file.path, &file.content, 0o444)?;
+        match tree.replace(&file.path, &file.content, 0o444) {
+            // A home that outlives its sandbox may hold something else there, which is the sandbox's own loss.
+            Err(_) if spec.layers().is_some() => {}
+            done => done?,
+        }
     }
-    tree.own_directory(&spec.user.home, 0o755)
+    Ok(())
 }
 
 fn mount_new(
@@ -91,7 +96,8 @@ pub(super) fn writable_directories(
     let mut kept = vec![spec.user.home.clone(), PathBuf::from("/tmp"), PathBuf::from("/dev/shm")];
     for path in &spec.read_write {
         let inside = |kept: &[PathBuf]| kept.iter().any(|dir| path.starts_with(dir));
-        if path.starts_with("/dev") || path.starts_with("/proc") {
+        let leads_elsewhere = view.skipped.iter().any(|skipped| &skipped.path == path);
+        if path.starts_with("/dev") || path.starts_with("/proc") || leads_elsewhere {
             continue;
         }
         if inside(&kept) {

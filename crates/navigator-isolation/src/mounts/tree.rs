@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::MoveMountFlags;
 
@@ -75,6 +75,29 @@ impl Tree {
             .map_err(at("make file", path))?;
         let mut file = std::fs::File::from(fd);
         io::Write::write_all(&mut file, content).map_err(at("write", path))
+    }
+
+    /// The same in place of a file or link that is there.
+    pub(super) fn replace(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), MountError> {
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+            match rustix::fs::unlinkat(self.directory(parent)?, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(at("replace", path)(error)),
+            }
+        }
+        self.file(path, content, mode)
+    }
+
+    /// Checks that no link is on the way to a path, as far as that exists.
+    pub(super) fn real_directory(&self, path: &Path) -> Result<(), MountError> {
+        let links =
+            super::links::on_the_way(self.root.as_fd(), path).map_err(at("look at", path))?;
+        match links.first() {
+            None => Ok(()),
+            Some(link) => Err(at("mount, since a link of the sandbox leads elsewhere,", link)(
+                io::Error::from(io::ErrorKind::InvalidInput),
+            )),
+        }
     }
 
     /// Makes a symbolic link unless something is there already.

@@ -78,6 +78,7 @@ impl View {
 
     /// Opens every granted path of the root filesystem, with its rights already reduced.
     pub(super) fn open_granted(&mut self, spec: &SandboxSpec) -> Result<Vec<Source>, MountError> {
+        self.skip_turned(spec)?;
         let mut wanted = BTreeSet::new();
         for path in &spec.read_only {
             if let Some(real) = self.locate(path, spec)? {
@@ -101,6 +102,38 @@ impl View {
         Ok(sources)
     }
 
+    /// Leaves out paths that lead through a link where the sandbox may write: it may have turned it since somebody meant
+    /// where it led.
+    fn skip_turned(&mut self, spec: &SandboxSpec) -> Result<(), MountError> {
+        if self.is_host() {
+            return Ok(());
+        }
+        let mut writable = vec![spec.user.home.clone()];
+        for path in &spec.read_write {
+            writable.extend(self.resolve(path)?);
+            writable.push(path.clone());
+        }
+        for path in spec.read_only.iter().chain(&spec.read_write) {
+            if !is_fixture(path, spec) && self.turned(path, &writable)? {
+                let reason = "a link leads there from a place that the sandbox may write";
+                self.skipped.push(SkippedPath { path: path.clone(), reason: reason.into() });
+            }
+        }
+        Ok(())
+    }
+
+    fn turned(&self, path: &Path, writable: &[PathBuf]) -> Result<bool, MountError> {
+        let links =
+            super::links::on_the_way(self.dir.as_fd(), path).map_err(at("look at", path))?;
+        let inside =
+            |link: &PathBuf| writable.iter().any(|place| link.starts_with(place) && link != place);
+        Ok(links.iter().any(inside))
+    }
+
+    fn is_skipped(&self, path: &Path) -> bool {
+        self.skipped.iter().any(|skipped| skipped.path == path)
+    }
+
     /// Writable paths that a root directory already has are used as they are; the host's never are. What is the
     /// sandbox's own gets those that are missing, and has its home.
     fn open_writable(
@@ -108,8 +141,11 @@ impl View {
         spec: &SandboxSpec,
         sources: &mut Vec<Source>,
     ) -> Result<(), MountError> {
-        let mut paths: Vec<&PathBuf> =
-            spec.read_write.iter().filter(|path| !is_fixture(path, spec)).collect();
+        let mut paths: Vec<&PathBuf> = spec
+            .read_write
+            .iter()
+            .filter(|path| !is_fixture(path, spec) && !self.is_skipped(path))
+            .collect();
         match self.whose {
             Whose::Host => return Ok(()),
             Whose::Given => {}
@@ -159,7 +195,7 @@ impl View {
 
     /// Where a granted path really is; `None` and a note when it is not part of this root.
     fn locate(&mut self, path: &Path, spec: &SandboxSpec) -> Result<Option<PathBuf>, MountError> {
-        if is_fixture(path, spec) {
+        if is_fixture(path, spec) || self.is_skipped(path) {
             return Ok(None);
         }
         let reason = if self.visible(path) {

@@ -27,6 +27,9 @@ pub struct Launch {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Absolute path of the store that holds the image, where `spec.template.image` names one.
+    #[prost(string, tag = "9")]
+    pub image_store: ::prost::alloc::string::String,
     /// Always true, and last on the wire: a message that was cut short does not have it.
     #[prost(bool, tag = "100")]
     pub complete: bool,

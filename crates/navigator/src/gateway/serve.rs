@@ -226,7 +226,9 @@ async fn serve(places: &Places, settings: Settings, handed: Handed) -> Result<()
     let program = settings.supervisor.unwrap_or_else(|| "/proc/self/exe".into());
     let directory = settings.state_dir.join("sandboxes");
     let environment = std::env::vars_os().collect();
-    let driver = Arc::new(LocalDriver::new(LocalSettings { directory, program, environment }));
+    let images = settings.state_dir.join("images");
+    let local = LocalSettings { directory, images, program, environment };
+    let driver = Arc::new(LocalDriver::new(local));
     let ending = CancellationToken::new();
     end_on_signals(&ending)
         .map_err(|source| ServeFailure::System { action: "watch for signals", source })?;

@@ -22,6 +22,7 @@ use super::session::Session;
 use super::view::SandboxView;
 use super::wait::{Goal, until};
 use super::{forward, transfer};
+use crate::image::from::{From, Wanted};
 use crate::output::say;
 use crate::run::arguments::{self, EnvArg, MountArg};
 
@@ -93,6 +94,11 @@ pub struct CreateArgs {
     /// Use this directory as root filesystem instead of the system's own directories
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+
+    /// Take the root filesystem from here: host, a directory (./DIR), an image by its name, oci:DIR, oci-archive:FILE,
+    /// docker-archive:FILE or snapshot:TAG; an image's own policy holds unless --policy is given
+    #[arg(long, value_name = "SOURCE", conflicts_with = "root")]
+    from: Option<From>,
 
     /// Attach a label; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
@@ -299,11 +305,7 @@ fn spec(session: &Session, args: &CreateArgs) -> Result<SandboxSpec, SandboxErro
         None => None,
     };
     let here = !matches!(session.gateway.reach, Reach::Tls { .. });
-    let root = match &args.root {
-        Some(root) if here => real(root)?,
-        Some(root) => root.display().to_string(),
-        None => String::new(),
-    };
+    let root = root(args, here)?;
     Ok(SandboxSpec {
         log_level: args.log_level.clone().unwrap_or_default(),
         environment: args.env.iter().map(EnvArg::resolve).collect::<Result<_, _>>()?,
@@ -317,6 +319,21 @@ fn spec(session: &Session, args: &CreateArgs) -> Result<SandboxSpec, SandboxErro
         providers: args.provider.clone(),
         mounts: args.mount.iter().map(|arg| mount(arg, here)).collect::<Result<_, _>>()?,
     })
+}
+
+/// The root filesystem as the gateway knows it. Another machine has a store of its own.
+fn root(args: &CreateArgs, here: bool) -> Result<String, SandboxError> {
+    let from = args.from.clone().or_else(|| args.root.clone().map(From::Directory));
+    match (from.unwrap_or(From::Host), here) {
+        (From::Host, _) => Ok(String::new()),
+        (From::Directory(root), true) => real(&root),
+        (From::Directory(root), false) => Ok(root.display().to_string()),
+        (From::Image(wanted), true) => Ok(wanted.name(Visibility::Shown)?),
+        (From::Image(Wanted::Named(name)), false) => Ok(name.to_string()),
+        (From::Image(Wanted::Imported(source)), false) => {
+            Err(SandboxError::ImportElsewhere(source.to_string()))
+        }
+    }
 }
 
 /// The gateway of this machine has another working directory and gets whole paths.

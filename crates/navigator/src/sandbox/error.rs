@@ -13,6 +13,7 @@ use navigator_transfer::client::ClientError;
 use tonic::{Code, Status};
 
 use crate::gateway::serve::ServeFailure;
+use crate::image::error::ImageError;
 use crate::output::OutputError;
 use crate::policy::PolicyError;
 use crate::run::arguments::ParseArgumentError;
@@ -106,6 +107,12 @@ pub enum SandboxError {
     /// No way into a sandbox.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The gateway's machine is another one.
+    #[error("failed to import {0}: the gateway runs on another machine")]
+    ImportElsewhere(String),
     /// No editor that is known.
     #[error("failed to find an editor: none of code, cursor and zed is installed")]
     NoEditor,
@@ -210,7 +217,9 @@ impl SandboxError {
                 | CertificateError::ServerName(_)
                 | CertificateError::Names(_),
             ) => 2,
-            Self::NoName
+            Self::Image(error) => error.exit_code(),
+            Self::ImportElsewhere(_)
+            | Self::NoName
             | Self::NoTerminal
             | Self::Unconfirmed(_)
             | Self::Argument(_)
@@ -251,6 +260,10 @@ impl SandboxError {
             Self::Launch(LaunchError::Locked { .. }) => "try again, or end the client that waits",
             Self::Launch(LaunchError::Prepare { .. }) => {
                 "check who owns the directory, or name another with NAVIGATOR_STATE_DIR"
+            }
+            Self::Image(error) => return error.hint(),
+            Self::ImportElsewhere(_) => {
+                "import it there with `navigator image import`, and name it here"
             }
             Self::NoName => "name one; `navigator sandbox list` shows them",
             Self::Unconfirmed(_) => "name it, or add --yes",

@@ -31,7 +31,10 @@ fn first(diagnostics: &Diagnostics) -> String {
 }
 
 /// Finds it.
-pub(super) fn policy(root: &RootView) -> Result<Policy, DiscoveryError> {
+///
+/// # Errors
+/// [`DiscoveryError`] when there is one that cannot be used; no other takes its place.
+pub fn discover(root: &RootView) -> Result<Policy, DiscoveryError> {
     match read(root).map_err(DiscoveryError::Read)? {
         Some(text) => navigator_policy::load(PLACE, &text)
             .map(|checked| checked.policy)
@@ -62,18 +65,18 @@ mod tests {
     #[test]
     fn without_a_file_the_built_in_policy_holds() {
         let (_dir, root) = root(|_| {});
-        assert_eq!(policy(&root).unwrap(), Policy::restrictive_default());
+        assert_eq!(discover(&root).unwrap(), Policy::restrictive_default());
     }
 
     #[test]
     fn the_file_is_validated_like_any_other() {
         let (_dir, good) = root(|path| std::fs::write(path, "version: 1\n").unwrap());
-        assert!(policy(&good).is_ok());
+        assert!(discover(&good).is_ok());
         let (_dir, bad) = root(|path| std::fs::write(path, "version: 1\nnew_key: 2\n").unwrap());
-        assert!(policy(&bad).unwrap_err().to_string().contains("new_key"));
+        assert!(discover(&bad).unwrap_err().to_string().contains("new_key"));
         let long = format!("version: 1\n{}", "#".repeat(FILE_BYTES as usize));
         let (_dir, large) = root(|path| std::fs::write(path, long).unwrap());
-        assert!(policy(&large).is_err());
+        assert!(discover(&large).is_err());
     }
 
     #[test]
@@ -81,12 +84,12 @@ mod tests {
         let outside = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(outside.path(), "version: 1\nnetwork_policies: {}\n").unwrap();
         let (_dir, root) = root(|path| std::os::unix::fs::symlink(outside.path(), path).unwrap());
-        assert_eq!(policy(&root).unwrap(), Policy::restrictive_default());
+        assert_eq!(discover(&root).unwrap(), Policy::restrictive_default());
     }
 
     #[test]
     fn what_is_no_file_is_refused() {
         let (_dir, root) = root(|path| std::fs::create_dir(path).unwrap());
-        assert!(matches!(policy(&root), Err(DiscoveryError::Read { .. })));
+        assert!(matches!(discover(&root), Err(DiscoveryError::Read { .. })));
     }
 }

@@ -1,0 +1,106 @@
+//! Where a root filesystem comes from, as `--from` names it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use navigator_images::{Image, Lease, Reference, Source};
+use navigator_supervisor::{Layers, RootView};
+
+use super::error::ImageError;
+use super::import::Layers as Shown;
+use super::store;
+use crate::sandbox::progress::Visibility;
+
+/// Where snapshots have their names.
+const SNAPSHOTS: &str = "localhost/snapshot";
+
+/// Where a root filesystem comes from.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// The system's own directories.
+    Host,
+    /// A directory.
+    Directory(PathBuf),
+    /// An image.
+    Image(Wanted),
+}
+
+/// Which image.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// One of the store.
+    Named(Reference),
+    /// One that is imported first.
+    Imported(Source),
+}
+
+impl FromStr for From {
+    type Err = ImageError;
+
+    fn from_str(text: &str) -> Result<Self, ImageError> {
+        if text == "host" {
+            return Ok(Self::Host);
+        }
+        let is_path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+        if is_path || matches!(text, "." | "..") {
+            return Ok(Self::Directory(text.into()));
+        }
+        if let Some(tag) = text.strip_prefix("snapshot:") {
+            return Ok(Self::Image(Wanted::Named(snapshot(tag)?)));
+        }
+        match Source::parse(text) {
+            Some(source) => Ok(Self::Image(Wanted::Imported(source))),
+            None => Ok(Self::Image(Wanted::Named(Reference::parse(text)?))),
+        }
+    }
+}
+
+/// The name of a snapshot in the store.
+pub fn snapshot(tag: &str) -> Result<Reference, ImageError> {
+    Ok(Reference::parse(&format!("{SNAPSHOTS}:{tag}"))?)
+}
+
+/// A root filesystem that is there.
+pub struct Root {
+    /// What is shown of it.
+    pub view: RootView,
+    /// What its definition sets.
+    pub env: BTreeMap<String, String>,
+    /// Keeps an image from being removed.
+    pub lease: Option<Lease>,
+}
+
+impl From {
+    /// Has it ready for one run.
+    pub fn prepare(&self, visibility: Visibility) -> Result<Root, ImageError> {
+        let view = match self {
+            Self::Host => RootView::Host,
+            Self::Directory(path) => RootView::Directory(path.clone()),
+            Self::Image(wanted) => {
+                let image = wanted.get(visibility)?;
+                let lease = Some(store()?.lease(&image)?);
+                let layers = Layers { lower: image.visible_layers(), changes: None };
+                let env = image.config.env.into_iter().collect();
+                return Ok(Root { view: RootView::Layers(layers), env, lease });
+            }
+        };
+        Ok(Root { view, env: BTreeMap::new(), lease: None })
+    }
+}
+
+impl Wanted {
+    /// Has it in this machine's store, and gives the words by which a gateway of this machine knows it.
+    pub fn name(&self, visibility: Visibility) -> Result<String, ImageError> {
+        let image = self.get(visibility)?;
+        let name = image.names.first().map(ToString::to_string);
+        Ok(name.unwrap_or_else(|| image.digest.to_string()))
+    }
+
+    fn get(&self, visibility: Visibility) -> Result<Image, ImageError> {
+        match self {
+            Self::Imported(source) => Ok(store()?.import(source, None, &Shown::new(visibility))?),
+            Self::Named(name) => Ok(store()?.find(&name.to_string())?),
+        }
+    }
+}
