@@ -256,9 +256,7 @@ impl<'a> Copying<'a> {
             FileType::RegularFile => self.file(pair, name, path)?,
             FileType::Symlink => self.symlink(source, target, name, &stat)?,
             FileType::CharacterDevice if beneath::is_whiteout(&stat) => {
-                let mode = Mode::empty();
-                rustix::fs::mknodat(target, name, FileType::CharacterDevice, mode, 0)?;
-                rustix::fs::utimensat(target, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
+                whiteout(target, name, &stat)?;
             }
             _ => {
                 self.entries.fetch_sub(1, Ordering::Relaxed);
@@ -326,6 +324,11 @@ impl<'a> Copying<'a> {
         };
         (Uid::from_raw(uid), Gid::from_raw(gid))
     }
+}
+
+fn whiteout(target: BorrowedFd<'_>, name: &OsStr, stat: &Stat) -> rustix::io::Result<()> {
+    rustix::fs::mknodat(target, name, FileType::CharacterDevice, Mode::empty(), 0)?;
+    rustix::fs::utimensat(target, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn times(stat: &Stat) -> Timestamps {

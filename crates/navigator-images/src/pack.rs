@@ -85,12 +85,7 @@ impl<W: Write> Packer<W> {
                     let target = rustix::fs::readlinkat(directory, &name, vec![])?;
                     self.entry(EntryType::Symlink, bytes, target.as_bytes(), 0, &stat)?;
                 }
-                _ if beneath::is_whiteout(&stat) => {
-                    let parent = path.parent().unwrap_or(Path::new(""));
-                    let hidden = [WHITEOUT, name.as_bytes()].concat();
-                    let mark = parent.join(OsStr::from_bytes(&hidden));
-                    self.mark(mark.as_os_str().as_bytes(), &stat)?;
-                }
+                _ if beneath::is_whiteout(&stat) => self.whiteout(&path, &name, &stat)?,
                 // A layer has nothing else.
                 _ => {}
             }
@@ -128,6 +123,12 @@ impl<W: Write> Packer<W> {
             left -= length as u64;
         }
         self.out.write_all(&[0; BLOCK][..padding as usize])
+    }
+
+    fn whiteout(&mut self, path: &Path, name: &OsStr, stat: &Stat) -> io::Result<()> {
+        let hidden = [WHITEOUT, name.as_bytes()].concat();
+        let mark = path.with_file_name(OsStr::from_bytes(&hidden));
+        self.mark(mark.as_os_str().as_bytes(), stat)
     }
 
     /// An empty file whose name says what is hidden.
