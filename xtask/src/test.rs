@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::{clients, shell};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("setpriv", "util-linux"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
@@ -26,6 +26,7 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("less", "less"),
     ("ps", "procps"),
     ("skopeo", "skopeo"),
+    ("docker-registry", "docker-registry"),
 ];
 /// The server of the tests with `ssh`, which is in few people's `PATH`.
 const SSHD: &str = "/usr/sbin/sshd";
