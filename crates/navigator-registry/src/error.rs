@@ -68,8 +68,8 @@ pub enum Failure {
     Unreachable(#[source] TransportError),
     /// The registry's certificate is not trusted.
     #[error(
-        "failed to trust the registry's certificate; add its authority's certificate as a file, or \
-         set SSL_CERT_FILE"
+        "failed to trust the registry's certificate; if it is the right registry, name its \
+         authority's certificate as a file, or set SSL_CERT_FILE"
     )]
     Untrusted(#[source] TransportError),
     /// The registry asks for fewer requests.

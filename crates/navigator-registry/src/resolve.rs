@@ -52,6 +52,13 @@ struct Fetched {
     document: Document,
 }
 
+/// The manifest of one image.
+struct One {
+    bytes: Vec<u8>,
+    digest: Digest,
+    manifest: Manifest,
+}
+
 /// Finds an image at one place.
 pub(crate) struct Resolver<'a> {
     pub(crate) session: &'a Session<'a>,
@@ -69,22 +76,29 @@ impl Resolver<'_> {
             Selector::Tag(_) => None,
             Selector::Digest(digest) => Some(digest),
         };
-        let mut fetched = self.document(&image.selector().to_string(), wanted, None).await?;
-        let digest = fetched.digest.clone();
+        let named = self.document(&image.selector().to_string(), wanted, None).await?;
+        let digest = named.digest.clone();
+        let one = self.descend(named, platform).await?;
+        let config = self.config(&one.manifest, platform).await?;
+        Ok(Resolved {
+            image: image.clone(),
+            digest,
+            manifest: one.manifest,
+            manifest_digest: one.digest,
+            manifest_bytes: one.bytes,
+            config,
+            from: self.session.place.host(),
+            places: vec![],
+        })
+    }
+
+    /// From an index to the manifest for the platform.
+    async fn descend(&self, named: Fetched, platform: &Platform) -> Result<One, Failure> {
+        let mut fetched = named;
         for _ in 0..=INDEX_DEPTH {
             let entry = match fetched.document {
                 Document::Manifest(manifest) => {
-                    let config = self.config(&manifest, platform).await?;
-                    return Ok(Resolved {
-                        image: image.clone(),
-                        digest,
-                        manifest,
-                        manifest_digest: fetched.digest,
-                        manifest_bytes: fetched.bytes,
-                        config,
-                        from: self.session.place.host(),
-                        places: vec![],
-                    });
+                    return Ok(One { bytes: fetched.bytes, digest: fetched.digest, manifest });
                 }
                 Document::Index(entries) => choose(entries, platform)?,
             };

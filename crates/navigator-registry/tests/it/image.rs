@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
@@ -44,6 +46,19 @@ impl Image {
             "layers": described,
         });
         Image { layers, config, manifest: manifest.to_string().into_bytes() }
+    }
+
+    /// The same image as Docker describes it.
+    pub fn dockers(&self) -> Image {
+        let text = String::from_utf8(self.manifest.clone()).unwrap();
+        let text = [
+            (MANIFEST, DOCKER_MANIFEST),
+            (CONFIG, "application/vnd.docker.container.image.v1+json"),
+            (LAYER, "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+        ]
+        .iter()
+        .fold(text, |text, (oci, docker)| text.replace(oci, docker));
+        Image { manifest: text.into_bytes(), ..self.clone() }
     }
 
     pub fn digest(&self) -> Digest {

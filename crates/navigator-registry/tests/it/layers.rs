@@ -205,6 +205,22 @@ async fn a_body_that_stalls_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_body_that_trickles_is_given_up() {
+    let image = Image::with_layers(&[SIZE]);
+    let server = layer_server(&image, |image, asked| {
+        let honest = honest(image, asked);
+        Reply { body: vec![], ..honest }.then(Then::Trickle)
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let refused = failure(pull(&server, directory.path(), &Told::default()).await);
+    assert!(
+        matches!(refused, Failure::Unreachable(TransportError::Deadline { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_registry_that_fails_for_a_while_is_asked_again() {
     let image = Image::with_layers(&[SIZE]);
     let tries = AtomicUsize::new(0);

@@ -137,6 +137,22 @@ async fn images_for_other_platforms_are_refused() {
 }
 
 #[tokio::test]
+async fn a_manifest_of_another_size_than_its_index_says_is_refused() {
+    let image = Image::with_layers(&[9]);
+    let listed = String::from_utf8(index(&[(&image, "amd64")])).unwrap();
+    let size = format!("\"size\":{}", image.manifest.len());
+    assert!(listed.contains(&size));
+    let listed = listed.replace(&size, "\"size\":7");
+    let server = Server::start(move |asked| match asked.path.as_str() {
+        "/v2/a/manifests/b" => Reply::ok(INDEX, listed.as_bytes()),
+        _ => honest(&image, asked),
+    })
+    .await;
+    let refused = failure(resolve(&server.authority(), "a:b").await);
+    assert!(matches!(refused, Failure::Size { wanted: 7, .. }), "{refused:?}");
+}
+
+#[tokio::test]
 async fn indexes_within_indexes_end() {
     let mut inner = index(&[]);
     let mut documents = vec![];

@@ -7,7 +7,7 @@ use navigator_registry::{Client, Failure, Options, PullError};
 
 use crate::authority::Authority;
 use crate::distribution::{Access, Registry};
-use crate::image::{INDEX, Image, MANIFEST, downloads, index, names};
+use crate::image::{DOCKER_LIST, DOCKER_MANIFEST, INDEX, Image, MANIFEST, downloads, index, names};
 use crate::puller::{Told, amd64, failure, name, quick, resolve, resolve_with, with_credentials};
 
 /// Set where the test runs itself with other certificate authorities: the registry to pull from.
@@ -72,6 +72,20 @@ async fn the_image_for_the_platform_is_pulled() {
     registry.put("a", "b", INDEX, &index(&[(&other, "arm64"), (&mine, "amd64")]));
     let found = resolve(registry.authority(), "a:b").await.unwrap();
     assert_eq!(found.manifest_digest, mine.digest());
+}
+
+#[tokio::test]
+async fn an_image_in_dockers_own_form_is_pulled() {
+    let Some(registry) = Registry::start(Access::Open) else { return };
+    let image = Image::with_layers(&[9]).dockers();
+    registry.push("a", &image);
+    registry.put("a", &image.digest().to_string(), DOCKER_MANIFEST, &image.manifest);
+    let list = String::from_utf8(index(&[(&image, "amd64")])).unwrap();
+    let list = list.replace(INDEX, DOCKER_LIST).replace(MANIFEST, DOCKER_MANIFEST);
+    registry.put("a", "b", DOCKER_LIST, list.as_bytes());
+    let directory = tempfile::tempdir().unwrap();
+    pull(quick(), &registry, "a:b", directory.path()).await.unwrap();
+    assert_eq!(names(directory.path()).len(), 1);
 }
 
 #[tokio::test]

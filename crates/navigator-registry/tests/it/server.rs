@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -48,6 +49,8 @@ pub enum Then {
     Hang,
     /// The body again and again.
     Repeat,
+    /// One byte now and then.
+    Trickle,
 }
 
 impl Reply {
@@ -188,6 +191,10 @@ async fn speak(
         Then::Hang => std::future::pending().await,
         Then::Repeat => loop {
             stream.write_all(&reply.body).await?;
+        },
+        Then::Trickle => loop {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            stream.write_all(b"x").await?;
         },
     }
 }
