@@ -9,6 +9,7 @@ mod list;
 mod name;
 mod names;
 mod prune;
+pub mod pull;
 mod remove;
 mod view;
 
@@ -23,6 +24,9 @@ pub enum ImageCommand {
     /// Bring in an image that another tool wrote on this machine
     #[command(after_long_help = import::EXAMPLES)]
     Import(import::ImportArgs),
+    /// Get an image from a registry
+    #[command(after_long_help = pull::EXAMPLES)]
+    Pull(pull::PullArgs),
     /// List images
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -44,6 +48,7 @@ pub enum ImageCommand {
 pub fn run(command: &ImageCommand) -> Result<u8, ImageError> {
     match command {
         ImageCommand::Import(args) => import::run(args),
+        ImageCommand::Pull(args) => pull::run(args),
         ImageCommand::List(args) => list::run(args),
         ImageCommand::Inspect(args) => inspect::run(args),
         ImageCommand::Tag(args) => name::run(args),

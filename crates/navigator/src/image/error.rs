@@ -4,6 +4,8 @@ use navigator_images::{
     ExportError, LayerError, ReferenceError, SourceError, StoreError, UnpackError,
 };
 
+use navigator_registry::{MirrorError, NameError, PullError, TrustError};
+
 use crate::output::OutputError;
 
 /// A command that failed.
@@ -18,6 +20,35 @@ pub enum ImageError {
     /// An export.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A pull.
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    /// The certificate authorities of this machine.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A name that no registry can have.
+    #[error(transparent)]
+    RegistryName(#[from] NameError),
+    /// A mirror that is no address.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// A layer that was pulled.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A layer that is named by another algorithm.
+    #[error("failed to use the image: its layers are not named by SHA-256")]
+    Algorithm,
+    /// Where layers arrive.
+    #[error("failed to use {path}")]
+    Place {
+        /// The file or directory.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// What waits for registries.
+    #[error("failed to start the event loop")]
+    Runtime(#[source] std::io::Error),
     /// A name.
     #[error(transparent)]
     Name(#[from] ReferenceError),
@@ -37,7 +68,13 @@ impl ImageError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Name(_) | Self::Source(_) | Self::Target(_) => 2,
+            Self::Name(_)
+            | Self::RegistryName(_)
+            | Self::Mirror(_)
+            | Self::Source(_)
+            | Self::Target(_) => 2,
+            Self::Pull(_) | Self::Layer(_) | Self::Algorithm => 1,
+            Self::Trust(_) | Self::Place { .. } | Self::Runtime(_) => 125,
             Self::Store(error) => store_code(error),
             Self::Import(SourceError::Store(error)) => store_code(error),
             Self::Import(SourceError::Layer(LayerError::Store(error))) => store_code(error),
@@ -51,7 +88,18 @@ impl ImageError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let next = match self {
-            Self::Name(_) => "write a name such as `tools:1` or `ghcr.io/owner/tools:1`",
+            // The reasons say themselves what to do.
+            Self::Pull(_) | Self::Trust(_) | Self::Runtime(_) => return None,
+            Self::Mirror(_) => "write `https://HOST` or `REGISTRY=https://HOST`",
+            Self::Layer(_) | Self::Algorithm => {
+                "do not trust whoever made this image, unless the disk is full"
+            }
+            Self::Place { .. } => {
+                "check who owns the directory, or name another with NAVIGATOR_STATE_DIR"
+            }
+            Self::Name(_) | Self::RegistryName(_) => {
+                "write a name such as `tools:1` or `ghcr.io/owner/tools:1`"
+            }
             Self::Source(_) => {
                 "write `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:TAG]`"
             }

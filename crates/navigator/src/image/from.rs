@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use navigator_images::{Image, Lease, Reference, Source};
+use navigator_images::{Image, Lease, Reference, Source, StoreError};
 use navigator_supervisor::{Layers, RootView};
 
 use super::error::ImageError;
 use super::import::Layers as Shown;
+use super::pull::{pull, usual_mirrors};
 use super::store;
 use crate::sandbox::progress::Visibility;
 
+/// The registry that is none: images that were made here.
+const LOCAL: &str = "localhost";
 /// Where snapshots have their names.
 const SNAPSHOTS: &str = "localhost/snapshot";
+/// What is put before a name that is one word only, so that teams have short names for their images.
+const CATALOGUE: &str = "NAVIGATOR_CATALOGUE";
 
 /// Where a root filesystem comes from.
 #[derive(Clone, Debug)]
@@ -51,8 +56,18 @@ impl FromStr for From {
         }
         match Source::parse(text) {
             Some(source) => Ok(Self::Image(Wanted::Imported(source))),
-            None => Ok(Self::Image(Wanted::Named(Reference::parse(text)?))),
+            None => Ok(Self::Image(Wanted::Named(Reference::parse(&catalogued(text))?))),
         }
+    }
+}
+
+/// The name with the catalogue's prefix, where there is one and it is meant.
+fn catalogued(name: &str) -> String {
+    match std::env::var(CATALOGUE) {
+        Ok(prefix) if !prefix.is_empty() && !name.contains('/') => {
+            format!("{}/{name}", prefix.trim_end_matches('/'))
+        }
+        _ => name.to_owned(),
     }
 }
 
@@ -100,7 +115,12 @@ impl Wanted {
     fn get(&self, visibility: Visibility) -> Result<Image, ImageError> {
         match self {
             Self::Imported(source) => Ok(store()?.import(source, None, &Shown::new(visibility))?),
-            Self::Named(name) => Ok(store()?.find(&name.to_string())?),
+            Self::Named(name) => match store()?.find(&name.to_string()) {
+                Err(StoreError::NotFound { .. }) if name.registry() != LOCAL => {
+                    pull(name, usual_mirrors()?, visibility)
+                }
+                found => Ok(found?),
+            },
         }
     }
 }
