@@ -28,6 +28,10 @@ class Deadline:
             raise DeadlineExceeded(f"{what}: not within {self._seconds:g} s")
         return left
 
+    def is_over(self, after: float) -> bool:
+        """Whether it is over so many seconds from now."""
+        return self._at is not None and time.monotonic() + after >= self._at
+
     def at_most(self, seconds: float, what: str) -> float:
         """So many seconds, or those that are left."""
         left = self.left(what)

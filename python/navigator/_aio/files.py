@@ -77,7 +77,7 @@ class Files:
                 for name in sorted(os.listdir(local)):
                     await self._up(talk, local / name, f"{remote}/{name}", top=False)
             elif stat.S_ISLNK(found.st_mode):
-                await talk.link(remote, os.readlink(local))
+                await talk.link(remote, os.readlink(local), _part(remote))
             elif stat.S_ISREG(found.st_mode):
                 with local.open("rb") as file:
                     await talk.write(remote, _pieces(file), stat.S_IMODE(found.st_mode), _part(remote))

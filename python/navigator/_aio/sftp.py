@@ -104,8 +104,7 @@ class Conversation:
                     await self._ask(_sftp.FSETSTAT, attributes, _sftp.STATUS, f"set the permissions of {path}")
             finally:
                 await self._close(handle)
-            names = _sftp.text("posix-rename@openssh.com") + _sftp.text(part_path) + _sftp.text(path)
-            await self._ask(_sftp.EXTENDED, names, _sftp.STATUS, f"write {path}")
+            await self._rename(part_path, path)
         except SandboxError:
             await self._forget(part_path)
             raise
@@ -143,11 +142,20 @@ class Conversation:
             if not there:
                 raise
 
-    async def link(self, path: str, target: str) -> None:
-        """Makes a symbolic link."""
+    async def link(self, path: str, target: str, part_path: str) -> None:
+        """Makes a symbolic link, in place of what had that path."""
         # OpenSSH's order, which is not the draft's.
-        body = _sftp.text(target) + _sftp.text(path)
+        body = _sftp.text(target) + _sftp.text(part_path)
         await self._ask(_sftp.SYMLINK, body, _sftp.STATUS, f"make the link {path}")
+        try:
+            await self._rename(part_path, path)
+        except SandboxError:
+            await self._forget(part_path)
+            raise
+
+    async def _rename(self, part_path: str, path: str) -> None:
+        names = _sftp.text("posix-rename@openssh.com") + _sftp.text(part_path) + _sftp.text(path)
+        await self._ask(_sftp.EXTENDED, names, _sftp.STATUS, f"write {path}")
 
     async def target(self, path: str) -> str:
         """Where a symbolic link leads."""

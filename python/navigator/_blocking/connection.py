@@ -40,19 +40,20 @@ class Connection:
         """One request, one answer. A lost connection is made again, and the call if it changes nothing."""
         deadline = Deadline(self.timeout if timeout is None else timeout)
         call = self._channel.unary_unary(method.path, request_serializer=_bytes, response_deserializer=method.answer.FromString)
+        lost: Unavailable | None = None
         for pause in pauses():
             try:
-                answer: A = call(request, timeout=deadline.left(method.path), metadata=())
+                answer: A = call(request, timeout=deadline.left(method.path))
                 return answer
             except grpc.RpcError as error:
                 failure = from_rpc(error)
-                if not (method.repeatable and isinstance(failure, Unavailable)):
-                    raise failure from error
-                try:
-                    left = deadline.at_most(pause, method.path)
-                except DeadlineExceeded:
-                    raise failure from error
-            transport.sleep(left)
+            if not isinstance(failure, Unavailable):
+                # That there was no time left is the lost connection's fault.
+                raise lost if lost and isinstance(failure, DeadlineExceeded) else failure
+            lost = failure
+            if not method.repeatable or deadline.is_over(pause):
+                raise lost
+            transport.sleep(pause)
         raise AssertionError("pauses have no end")
 
     def stream(self, method: Method[Q, A], request: Q | Iterable[Q], timeout: float | None) -> Generator[A, None, None]:

@@ -78,7 +78,7 @@ class Files:
                 for name in sorted(os.listdir(local)):
                     self._up(talk, local / name, f"{remote}/{name}", top=False)
             elif stat.S_ISLNK(found.st_mode):
-                talk.link(remote, os.readlink(local))
+                talk.link(remote, os.readlink(local), _part(remote))
             elif stat.S_ISREG(found.st_mode):
                 with local.open("rb") as file:
                     talk.write(remote, _pieces(file), stat.S_IMODE(found.st_mode), _part(remote))

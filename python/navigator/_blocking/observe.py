@@ -9,11 +9,11 @@ from collections.abc import Generator, Sequence
 from navigator import _conversions, _methods
 from navigator._blocking.connection import Connection
 from navigator._conversions import Event
-from navigator._errors import Unavailable
+from navigator._errors import NotFound, Unavailable
 from navigator._proto import navigator_pb2 as api
 from navigator._retries import Deadline, pauses
 from navigator._transport import blocking as transport
-from navigator._values import LogLine, WatchWarning
+from navigator._values import LogLine, Phase, SandboxRef, WatchWarning
 
 # Seconds that a watched sandbox's gateway may be away.
 _PATIENCE = 60.0
@@ -34,6 +34,7 @@ def watch(connection: Connection, request: api.WatchSandboxRequest, timeout: flo
     """Follows a sandbox, over lost connections too."""
     deadline, what = Deadline(timeout), "the sandbox was watched"
     gone, wait = Deadline(None), pauses()
+    last: Event | None = None
     while True:
         try:
             stream = connection.stream(_methods.WATCH, request, deadline.left(what))
@@ -42,13 +43,20 @@ def watch(connection: Connection, request: api.WatchSandboxRequest, timeout: flo
                     gone, wait = Deadline(None), pauses()
                     event = _conversions.event(message)
                     if event is not None:
+                        last = event
                         yield event
+        except Unavailable:
+            # What to do is the same as when a gateway ends the stream because it stops.
+            pass
+        except NotFound:
+            if last is None:
+                raise
             return
-        except Unavailable as error:
-            lost = error
+        if request.stop_on_terminal and isinstance(last, SandboxRef) and last.phase is Phase.READY:
+            return
         if gone.left(what) is None:
             gone = Deadline(_PATIENCE)
-            yield WatchWarning(f"the connection was lost, and is made again: {lost}")
+            yield WatchWarning("the connection was lost, and is made again")
         request.log_tail_lines = request.event_tail = 0
         pause = gone.at_most(next(wait), "the gateway did not come back")
         transport.sleep(deadline.at_most(pause, what))

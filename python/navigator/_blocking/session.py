@@ -16,7 +16,7 @@ from navigator._blocking.lifecycle import Lifecycle
 from navigator._blocking.observe import logs, watch
 from navigator._blocking.policy import SandboxPolicy
 from navigator._conversions import Event
-from navigator._errors import CommandFailed, ProtocolError, RemoteError, SandboxError
+from navigator._errors import CommandFailed, RemoteError, SandboxError, Unavailable
 from navigator._output import Output, requests
 from navigator._proto import navigator_pb2 as api
 from navigator._values import ExecChunk, ExecResult, LogLine, SandboxRef
@@ -107,17 +107,16 @@ class SandboxSession:
             environment=_conversions.environment(env),
             timeout_seconds=_conversions.seconds(timeout_seconds),
         )
-        ended = False
         with contextlib.closing(self._events(start, stdin)) as events:
             for event in events:
                 got = _conversions.exec_event(event)
                 if isinstance(got, int):
-                    ended = True
                     yield ExecResult(got, "", "")
-                elif got is not None:
+                    # What comes later is about input that nobody has read.
+                    return
+                if got is not None:
                     yield got
-        if not ended:
-            raise ProtocolError("the gateway ended the stream before the command had ended")
+        raise Unavailable("the connection was lost before the command had ended")
 
     def _events(
         self, start: api.ExecStart, stdin: bytes | str | Iterable[bytes] | None

@@ -105,8 +105,7 @@ class Conversation:
                     self._ask(_sftp.FSETSTAT, attributes, _sftp.STATUS, f"set the permissions of {path}")
             finally:
                 self._close(handle)
-            names = _sftp.text("posix-rename@openssh.com") + _sftp.text(part_path) + _sftp.text(path)
-            self._ask(_sftp.EXTENDED, names, _sftp.STATUS, f"write {path}")
+            self._rename(part_path, path)
         except SandboxError:
             self._forget(part_path)
             raise
@@ -144,11 +143,20 @@ class Conversation:
             if not there:
                 raise
 
-    def link(self, path: str, target: str) -> None:
-        """Makes a symbolic link."""
+    def link(self, path: str, target: str, part_path: str) -> None:
+        """Makes a symbolic link, in place of what had that path."""
         # OpenSSH's order, which is not the draft's.
-        body = _sftp.text(target) + _sftp.text(path)
+        body = _sftp.text(target) + _sftp.text(part_path)
         self._ask(_sftp.SYMLINK, body, _sftp.STATUS, f"make the link {path}")
+        try:
+            self._rename(part_path, path)
+        except SandboxError:
+            self._forget(part_path)
+            raise
+
+    def _rename(self, part_path: str, path: str) -> None:
+        names = _sftp.text("posix-rename@openssh.com") + _sftp.text(part_path) + _sftp.text(path)
+        self._ask(_sftp.EXTENDED, names, _sftp.STATUS, f"write {path}")
 
     def target(self, path: str) -> str:
         """Where a symbolic link leads."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -102,38 +103,49 @@ class Listener:
 
     def __init__(self, handle: Callable[[Stream], Awaitable[None]]) -> None:
         self._handle = handle
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int) -> int:
         """Listens, and says where."""
-        try:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
-        except OSError as error:
-            raise Unavailable(f"failed to listen on port {port}: {error.strerror or error}") from error
-        name: tuple[str, int] = self._server.sockets[0].getsockname()
+        self._socket = settings.listen(port)
+        self._socket.setblocking(False)
+        self._begin(self._accept(self._socket))
+        name: tuple[str, int] = self._socket.getsockname()
         return name[1]
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        stream = Stream(reader, writer)
-        task = asyncio.current_task()
-        if task is None or len(self._tasks) >= settings.MOST_CONNECTIONS:
-            await stream.close()
-            return
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        # Not a server of asyncio's: one that is closed may keep a connection that it has accepted just now.
+        while True:
+            try:
+                connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+            except OSError:
+                await asyncio.sleep(settings.ACCEPT_AGAIN)
+                continue
+            if len(self._tasks) > settings.MOST_CONNECTIONS:
+                connection.close()
+            else:
+                self._begin(self._carry(connection))
+
+    async def _carry(self, connection: socket.socket) -> None:
+        stream = Stream(*await asyncio.open_connection(sock=connection))
         try:
             # The client sees that its connection ends; there is nobody else to tell.
-            with contextlib.suppress(SandboxError, asyncio.CancelledError):
+            with contextlib.suppress(SandboxError):
                 await self._handle(stream)
         finally:
-            self._tasks.discard(task)
             await stream.close()
 
     async def close(self) -> None:
         """Ends the port and its connections."""
-        if self._server is not None:
-            self._server.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()

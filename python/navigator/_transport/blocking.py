@@ -141,10 +141,7 @@ class Listener:
 
     def start(self, port: int) -> int:
         """Listens, and says where."""
-        try:
-            self._socket = socket.create_server(("127.0.0.1", port))
-        except OSError as error:
-            raise Unavailable(f"failed to listen on port {port}: {error.strerror or error}") from error
+        self._socket = settings.listen(port)
         name: tuple[str, int] = self._socket.getsockname()
         self._begin(functools.partial(self._accept, self._socket))
         return name[1]
@@ -159,7 +156,10 @@ class Listener:
             try:
                 connection, _ = listening.accept()
             except OSError:
-                return  # It was closed.
+                if self._socket is None:
+                    return
+                time.sleep(settings.ACCEPT_AGAIN)
+                continue
             stream = Stream(connection)
             with self._lock:
                 full = len(self._streams) >= settings.MOST_CONNECTIONS or self._socket is None

@@ -24,6 +24,8 @@ HEAD_BYTES = 16 * 1024
 WORDS_BYTES = 64 * 1024
 # Connections at a time that a forwarded port takes: a browser opens a few dozen.
 MOST_CONNECTIONS = 128
+# Seconds before connections are accepted again, when this process has no descriptor left for one.
+ACCEPT_AGAIN = 0.1
 # Bytes that are carried at once.
 PIECE = 64 * 1024
 
@@ -75,6 +77,14 @@ def unreachable(gateway: Gateway, error: OSError) -> Unavailable:
     """The error of a connection that was not made."""
     where = gateway.socket or host_and_port(gateway)
     return Unavailable(f"failed to reach the gateway on {where}: {error.strerror or error}")
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on this machine's loopback."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise Unavailable(f"failed to listen on port {port}: {error.strerror or error}") from error
 
 
 def tls(credentials: Credentials) -> ssl.SSLContext:
