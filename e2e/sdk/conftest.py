@@ -7,7 +7,9 @@ import uuid
 import pytest
 
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-sys.path.append(str(pathlib.Path(__file__).parent.parent / "api"))
+E2E = pathlib.Path(__file__).parent.parent
+sys.path.append(str(E2E / "api"))
+sys.path.insert(0, str(E2E.parent / "python"))
 
 from flavours import Asyncio, Blocking
 from machine import Machine

@@ -47,7 +47,8 @@ def wire_types(into: Path) -> dict[str, str]:
     texts = {"_proto/__init__.py": '"""Generated wire types."""\n'}
     for path in into.rglob("*_pb2.py*"):
         text = re.sub(r"from navigator\.(?:\w+\.)?v1 import", "from . import", path.read_text())
-        texts[f"_proto/{path.name}"] = text
+        # What a message may be made of has no type arguments in what the compiler writes.
+        texts[f"_proto/{path.name}"] = re.sub(r"(?<!as )_Mapping\b(?!\[)", "_Mapping[str, object]", text)
     return texts
 
 

@@ -44,7 +44,7 @@ class Sandbox(_message.Message):
     phase: SandboxPhase
     created_at_ms: int
     current_policy_version: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., namespace: _Optional[str] = ..., spec: _Optional[_Union[SandboxSpec, _Mapping]] = ..., status: _Optional[_Union[SandboxStatus, _Mapping]] = ..., phase: _Optional[_Union[SandboxPhase, str]] = ..., created_at_ms: _Optional[int] = ..., current_policy_version: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., namespace: _Optional[str] = ..., spec: _Optional[_Union[SandboxSpec, _Mapping[str, object]]] = ..., status: _Optional[_Union[SandboxStatus, _Mapping[str, object]]] = ..., phase: _Optional[_Union[SandboxPhase, str]] = ..., created_at_ms: _Optional[int] = ..., current_policy_version: _Optional[int] = ...) -> None: ...
 
 class SandboxSpec(_message.Message):
     __slots__ = ("log_level", "environment", "template", "policy", "providers", "mounts")
@@ -67,7 +67,7 @@ class SandboxSpec(_message.Message):
     policy: _sandbox_pb2.SandboxPolicy
     providers: _containers.RepeatedScalarFieldContainer[str]
     mounts: _containers.RepeatedCompositeFieldContainer[Mount]
-    def __init__(self, log_level: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., template: _Optional[_Union[SandboxTemplate, _Mapping]] = ..., policy: _Optional[_Union[_sandbox_pb2.SandboxPolicy, _Mapping]] = ..., providers: _Optional[_Iterable[str]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...) -> None: ...
+    def __init__(self, log_level: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., template: _Optional[_Union[SandboxTemplate, _Mapping[str, object]]] = ..., policy: _Optional[_Union[_sandbox_pb2.SandboxPolicy, _Mapping[str, object]]] = ..., providers: _Optional[_Iterable[str]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping[str, object]]]] = ...) -> None: ...
 
 class Mount(_message.Message):
     __slots__ = ("source", "destination", "read_only")
@@ -120,7 +120,7 @@ class SandboxTemplate(_message.Message):
     resources: _struct_pb2.Struct
     pod_template: _struct_pb2.Struct
     volume_claim_templates: _struct_pb2.Struct
-    def __init__(self, image: _Optional[str] = ..., runtime_class_name: _Optional[str] = ..., agent_socket: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., annotations: _Optional[_Mapping[str, str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., pod_template: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., volume_claim_templates: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    def __init__(self, image: _Optional[str] = ..., runtime_class_name: _Optional[str] = ..., agent_socket: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., annotations: _Optional[_Mapping[str, str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., pod_template: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., volume_claim_templates: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ...) -> None: ...
 
 class SandboxStatus(_message.Message):
     __slots__ = ("sandbox_name", "agent_pod", "agent_fd", "sandbox_fd", "conditions", "layers", "skipped_paths", "restarts")
@@ -140,7 +140,7 @@ class SandboxStatus(_message.Message):
     layers: _containers.RepeatedCompositeFieldContainer[IsolationLayer]
     skipped_paths: _containers.RepeatedCompositeFieldContainer[SkippedPath]
     restarts: int
-    def __init__(self, sandbox_name: _Optional[str] = ..., agent_pod: _Optional[str] = ..., agent_fd: _Optional[str] = ..., sandbox_fd: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[SandboxCondition, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping]]] = ..., skipped_paths: _Optional[_Iterable[_Union[SkippedPath, _Mapping]]] = ..., restarts: _Optional[int] = ...) -> None: ...
+    def __init__(self, sandbox_name: _Optional[str] = ..., agent_pod: _Optional[str] = ..., agent_fd: _Optional[str] = ..., sandbox_fd: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[SandboxCondition, _Mapping[str, object]]]] = ..., layers: _Optional[_Iterable[_Union[IsolationLayer, _Mapping[str, object]]]] = ..., skipped_paths: _Optional[_Iterable[_Union[SkippedPath, _Mapping[str, object]]]] = ..., restarts: _Optional[int] = ...) -> None: ...
 
 class IsolationLayer(_message.Message):
     __slots__ = ("name", "degraded", "detail")

@@ -30,7 +30,7 @@ class InferenceRoute(_message.Message):
     id: str
     spec: InferenceRouteSpec
     name: str
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[InferenceRouteSpec, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[InferenceRouteSpec, _Mapping[str, object]]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class CreateInferenceRouteRequest(_message.Message):
     __slots__ = ("route", "name")
@@ -38,7 +38,7 @@ class CreateInferenceRouteRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     route: InferenceRouteSpec
     name: str
-    def __init__(self, route: _Optional[_Union[InferenceRouteSpec, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+    def __init__(self, route: _Optional[_Union[InferenceRouteSpec, _Mapping[str, object]]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class UpdateInferenceRouteRequest(_message.Message):
     __slots__ = ("name", "route")
@@ -46,13 +46,13 @@ class UpdateInferenceRouteRequest(_message.Message):
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     name: str
     route: InferenceRouteSpec
-    def __init__(self, name: _Optional[str] = ..., route: _Optional[_Union[InferenceRouteSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., route: _Optional[_Union[InferenceRouteSpec, _Mapping[str, object]]] = ...) -> None: ...
 
 class InferenceRouteResponse(_message.Message):
     __slots__ = ("route",)
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     route: InferenceRoute
-    def __init__(self, route: _Optional[_Union[InferenceRoute, _Mapping]] = ...) -> None: ...
+    def __init__(self, route: _Optional[_Union[InferenceRoute, _Mapping[str, object]]] = ...) -> None: ...
 
 class DeleteInferenceRouteRequest(_message.Message):
     __slots__ = ("name",)
@@ -78,7 +78,7 @@ class ListInferenceRoutesResponse(_message.Message):
     __slots__ = ("routes",)
     ROUTES_FIELD_NUMBER: _ClassVar[int]
     routes: _containers.RepeatedCompositeFieldContainer[InferenceRoute]
-    def __init__(self, routes: _Optional[_Iterable[_Union[InferenceRoute, _Mapping]]] = ...) -> None: ...
+    def __init__(self, routes: _Optional[_Iterable[_Union[InferenceRoute, _Mapping[str, object]]]] = ...) -> None: ...
 
 class GetSandboxInferenceBundleRequest(_message.Message):
     __slots__ = ("sandbox_id",)
@@ -94,7 +94,7 @@ class GetSandboxInferenceBundleResponse(_message.Message):
     routes: _containers.RepeatedCompositeFieldContainer[SandboxResolvedRoute]
     revision: str
     generated_at_ms: int
-    def __init__(self, routes: _Optional[_Iterable[_Union[SandboxResolvedRoute, _Mapping]]] = ..., revision: _Optional[str] = ..., generated_at_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, routes: _Optional[_Iterable[_Union[SandboxResolvedRoute, _Mapping[str, object]]]] = ..., revision: _Optional[str] = ..., generated_at_ms: _Optional[int] = ...) -> None: ...
 
 class SandboxResolvedRoute(_message.Message):
     __slots__ = ("routing_hint", "base_url", "protocols", "api_key", "model_id")

@@ -60,13 +60,13 @@ class CreateSandboxRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     spec: _datamodel_pb2.SandboxSpec
     name: str
-    def __init__(self, spec: _Optional[_Union[_datamodel_pb2.SandboxSpec, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+    def __init__(self, spec: _Optional[_Union[_datamodel_pb2.SandboxSpec, _Mapping[str, object]]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class SandboxResponse(_message.Message):
     __slots__ = ("sandbox",)
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     sandbox: _datamodel_pb2.Sandbox
-    def __init__(self, sandbox: _Optional[_Union[_datamodel_pb2.Sandbox, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox: _Optional[_Union[_datamodel_pb2.Sandbox, _Mapping[str, object]]] = ...) -> None: ...
 
 class GetSandboxRequest(_message.Message):
     __slots__ = ("name",)
@@ -86,7 +86,7 @@ class ListSandboxesResponse(_message.Message):
     __slots__ = ("sandboxes",)
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
     sandboxes: _containers.RepeatedCompositeFieldContainer[_datamodel_pb2.Sandbox]
-    def __init__(self, sandboxes: _Optional[_Iterable[_Union[_datamodel_pb2.Sandbox, _Mapping]]] = ...) -> None: ...
+    def __init__(self, sandboxes: _Optional[_Iterable[_Union[_datamodel_pb2.Sandbox, _Mapping[str, object]]]] = ...) -> None: ...
 
 class DeleteSandboxRequest(_message.Message):
     __slots__ = ("name",)
@@ -197,7 +197,7 @@ class ExecSandboxEvent(_message.Message):
     stdout: ExecSandboxStdout
     stderr: ExecSandboxStderr
     exit: ExecSandboxExit
-    def __init__(self, stdout: _Optional[_Union[ExecSandboxStdout, _Mapping]] = ..., stderr: _Optional[_Union[ExecSandboxStderr, _Mapping]] = ..., exit: _Optional[_Union[ExecSandboxExit, _Mapping]] = ...) -> None: ...
+    def __init__(self, stdout: _Optional[_Union[ExecSandboxStdout, _Mapping[str, object]]] = ..., stderr: _Optional[_Union[ExecSandboxStderr, _Mapping[str, object]]] = ..., exit: _Optional[_Union[ExecSandboxExit, _Mapping[str, object]]] = ...) -> None: ...
 
 class ExecSandboxStdout(_message.Message):
     __slots__ = ("data",)
@@ -229,7 +229,7 @@ class ExecInteractiveRequest(_message.Message):
     stdin_end: ExecStdinEnd
     resize: TerminalSize
     signal: int
-    def __init__(self, start: _Optional[_Union[ExecStart, _Mapping]] = ..., stdin: _Optional[bytes] = ..., stdin_end: _Optional[_Union[ExecStdinEnd, _Mapping]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping]] = ..., signal: _Optional[int] = ...) -> None: ...
+    def __init__(self, start: _Optional[_Union[ExecStart, _Mapping[str, object]]] = ..., stdin: _Optional[bytes] = ..., stdin_end: _Optional[_Union[ExecStdinEnd, _Mapping[str, object]]] = ..., resize: _Optional[_Union[TerminalSize, _Mapping[str, object]]] = ..., signal: _Optional[int] = ...) -> None: ...
 
 class ExecStart(_message.Message):
     __slots__ = ("sandbox_id", "command", "workdir", "environment", "timeout_seconds", "terminal", "term", "session")
@@ -256,7 +256,7 @@ class ExecStart(_message.Message):
     terminal: TerminalSize
     term: str
     session: TerminalSession
-    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., workdir: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., timeout_seconds: _Optional[int] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping]] = ..., term: _Optional[str] = ..., session: _Optional[_Union[TerminalSession, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., workdir: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., timeout_seconds: _Optional[int] = ..., terminal: _Optional[_Union[TerminalSize, _Mapping[str, object]]] = ..., term: _Optional[str] = ..., session: _Optional[_Union[TerminalSession, _Mapping[str, object]]] = ...) -> None: ...
 
 class TerminalSession(_message.Message):
     __slots__ = ("name", "entry", "record", "record_input")
@@ -280,7 +280,7 @@ class ListTerminalsResponse(_message.Message):
     __slots__ = ("terminals",)
     TERMINALS_FIELD_NUMBER: _ClassVar[int]
     terminals: _containers.RepeatedCompositeFieldContainer[TerminalState]
-    def __init__(self, terminals: _Optional[_Iterable[_Union[TerminalState, _Mapping]]] = ...) -> None: ...
+    def __init__(self, terminals: _Optional[_Iterable[_Union[TerminalState, _Mapping[str, object]]]] = ...) -> None: ...
 
 class TerminalState(_message.Message):
     __slots__ = ("name", "command", "started_at_ms", "clients", "size", "title", "exit_code", "recorded")
@@ -300,7 +300,7 @@ class TerminalState(_message.Message):
     title: str
     exit_code: int
     recorded: bool
-    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., started_at_ms: _Optional[int] = ..., clients: _Optional[int] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ..., title: _Optional[str] = ..., exit_code: _Optional[int] = ..., recorded: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., started_at_ms: _Optional[int] = ..., clients: _Optional[int] = ..., size: _Optional[_Union[TerminalSize, _Mapping[str, object]]] = ..., title: _Optional[str] = ..., exit_code: _Optional[int] = ..., recorded: _Optional[bool] = ...) -> None: ...
 
 class EndTerminalRequest(_message.Message):
     __slots__ = ("sandbox_id", "name")
@@ -326,7 +326,7 @@ class ListRecordingsResponse(_message.Message):
     __slots__ = ("recordings",)
     RECORDINGS_FIELD_NUMBER: _ClassVar[int]
     recordings: _containers.RepeatedCompositeFieldContainer[Recording]
-    def __init__(self, recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ...) -> None: ...
+    def __init__(self, recordings: _Optional[_Iterable[_Union[Recording, _Mapping[str, object]]]] = ...) -> None: ...
 
 class Recording(_message.Message):
     __slots__ = ("name", "session", "started_at_ms", "bytes")
@@ -364,19 +364,19 @@ class CreateProviderRequest(_message.Message):
     __slots__ = ("provider",)
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     provider: _datamodel_pb2.Provider
-    def __init__(self, provider: _Optional[_Union[_datamodel_pb2.Provider, _Mapping]] = ...) -> None: ...
+    def __init__(self, provider: _Optional[_Union[_datamodel_pb2.Provider, _Mapping[str, object]]] = ...) -> None: ...
 
 class UpdateProviderRequest(_message.Message):
     __slots__ = ("provider",)
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     provider: _datamodel_pb2.Provider
-    def __init__(self, provider: _Optional[_Union[_datamodel_pb2.Provider, _Mapping]] = ...) -> None: ...
+    def __init__(self, provider: _Optional[_Union[_datamodel_pb2.Provider, _Mapping[str, object]]] = ...) -> None: ...
 
 class ProviderResponse(_message.Message):
     __slots__ = ("provider",)
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     provider: _datamodel_pb2.Provider
-    def __init__(self, provider: _Optional[_Union[_datamodel_pb2.Provider, _Mapping]] = ...) -> None: ...
+    def __init__(self, provider: _Optional[_Union[_datamodel_pb2.Provider, _Mapping[str, object]]] = ...) -> None: ...
 
 class GetProviderRequest(_message.Message):
     __slots__ = ("name",)
@@ -408,7 +408,7 @@ class ListProvidersResponse(_message.Message):
     __slots__ = ("providers",)
     PROVIDERS_FIELD_NUMBER: _ClassVar[int]
     providers: _containers.RepeatedCompositeFieldContainer[_datamodel_pb2.Provider]
-    def __init__(self, providers: _Optional[_Iterable[_Union[_datamodel_pb2.Provider, _Mapping]]] = ...) -> None: ...
+    def __init__(self, providers: _Optional[_Iterable[_Union[_datamodel_pb2.Provider, _Mapping[str, object]]]] = ...) -> None: ...
 
 class UpdateSandboxPolicyRequest(_message.Message):
     __slots__ = ("name", "policy", "expected_version")
@@ -418,7 +418,7 @@ class UpdateSandboxPolicyRequest(_message.Message):
     name: str
     policy: _sandbox_pb2.SandboxPolicy
     expected_version: int
-    def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[_sandbox_pb2.SandboxPolicy, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., policy: _Optional[_Union[_sandbox_pb2.SandboxPolicy, _Mapping[str, object]]] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class UpdateSandboxPolicyResponse(_message.Message):
     __slots__ = ("version", "policy_hash")
@@ -442,7 +442,7 @@ class GetSandboxPolicyStatusResponse(_message.Message):
     ACTIVE_VERSION_FIELD_NUMBER: _ClassVar[int]
     revision: SandboxPolicyRevision
     active_version: int
-    def __init__(self, revision: _Optional[_Union[SandboxPolicyRevision, _Mapping]] = ..., active_version: _Optional[int] = ...) -> None: ...
+    def __init__(self, revision: _Optional[_Union[SandboxPolicyRevision, _Mapping[str, object]]] = ..., active_version: _Optional[int] = ...) -> None: ...
 
 class ListSandboxPoliciesRequest(_message.Message):
     __slots__ = ("name", "limit", "offset")
@@ -458,7 +458,7 @@ class ListSandboxPoliciesResponse(_message.Message):
     __slots__ = ("revisions",)
     REVISIONS_FIELD_NUMBER: _ClassVar[int]
     revisions: _containers.RepeatedCompositeFieldContainer[SandboxPolicyRevision]
-    def __init__(self, revisions: _Optional[_Iterable[_Union[SandboxPolicyRevision, _Mapping]]] = ...) -> None: ...
+    def __init__(self, revisions: _Optional[_Iterable[_Union[SandboxPolicyRevision, _Mapping[str, object]]]] = ...) -> None: ...
 
 class SandboxPolicyRevision(_message.Message):
     __slots__ = ("version", "policy_hash", "status", "load_error", "created_at_ms", "loaded_at_ms", "policy")
@@ -476,7 +476,7 @@ class SandboxPolicyRevision(_message.Message):
     created_at_ms: int
     loaded_at_ms: int
     policy: _sandbox_pb2.SandboxPolicy
-    def __init__(self, version: _Optional[int] = ..., policy_hash: _Optional[str] = ..., status: _Optional[_Union[PolicyStatus, str]] = ..., load_error: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., loaded_at_ms: _Optional[int] = ..., policy: _Optional[_Union[_sandbox_pb2.SandboxPolicy, _Mapping]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., policy_hash: _Optional[str] = ..., status: _Optional[_Union[PolicyStatus, str]] = ..., load_error: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., loaded_at_ms: _Optional[int] = ..., policy: _Optional[_Union[_sandbox_pb2.SandboxPolicy, _Mapping[str, object]]] = ...) -> None: ...
 
 class ReportPolicyStatusRequest(_message.Message):
     __slots__ = ("sandbox_id", "version", "status", "load_error")
@@ -533,7 +533,7 @@ class GetSandboxLogsResponse(_message.Message):
     BUFFER_TOTAL_FIELD_NUMBER: _ClassVar[int]
     logs: _containers.RepeatedCompositeFieldContainer[SandboxLogLine]
     buffer_total: int
-    def __init__(self, logs: _Optional[_Iterable[_Union[SandboxLogLine, _Mapping]]] = ..., buffer_total: _Optional[int] = ...) -> None: ...
+    def __init__(self, logs: _Optional[_Iterable[_Union[SandboxLogLine, _Mapping[str, object]]]] = ..., buffer_total: _Optional[int] = ...) -> None: ...
 
 class PushSandboxLogsRequest(_message.Message):
     __slots__ = ("sandbox_id", "logs")
@@ -541,7 +541,7 @@ class PushSandboxLogsRequest(_message.Message):
     LOGS_FIELD_NUMBER: _ClassVar[int]
     sandbox_id: str
     logs: _containers.RepeatedCompositeFieldContainer[SandboxLogLine]
-    def __init__(self, sandbox_id: _Optional[str] = ..., logs: _Optional[_Iterable[_Union[SandboxLogLine, _Mapping]]] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., logs: _Optional[_Iterable[_Union[SandboxLogLine, _Mapping[str, object]]]] = ...) -> None: ...
 
 class PushSandboxLogsResponse(_message.Message):
     __slots__ = ()
@@ -631,7 +631,7 @@ class SandboxStreamEvent(_message.Message):
     log: SandboxLogLine
     event: PlatformEvent
     warning: SandboxStreamWarning
-    def __init__(self, sandbox: _Optional[_Union[_datamodel_pb2.Sandbox, _Mapping]] = ..., log: _Optional[_Union[SandboxLogLine, _Mapping]] = ..., event: _Optional[_Union[PlatformEvent, _Mapping]] = ..., warning: _Optional[_Union[SandboxStreamWarning, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox: _Optional[_Union[_datamodel_pb2.Sandbox, _Mapping[str, object]]] = ..., log: _Optional[_Union[SandboxLogLine, _Mapping[str, object]]] = ..., event: _Optional[_Union[PlatformEvent, _Mapping[str, object]]] = ..., warning: _Optional[_Union[SandboxStreamWarning, _Mapping[str, object]]] = ...) -> None: ...
 
 class SandboxStreamWarning(_message.Message):
     __slots__ = ("message",)

@@ -14,7 +14,7 @@ class SandboxPolicy(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: NetworkPolicyRule
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NetworkPolicyRule, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[NetworkPolicyRule, _Mapping[str, object]]] = ...) -> None: ...
     VERSION_FIELD_NUMBER: _ClassVar[int]
     FILESYSTEM_FIELD_NUMBER: _ClassVar[int]
     LANDLOCK_FIELD_NUMBER: _ClassVar[int]
@@ -27,7 +27,7 @@ class SandboxPolicy(_message.Message):
     process: ProcessPolicy
     network_policies: _containers.MessageMap[str, NetworkPolicyRule]
     inference: InferencePolicy
-    def __init__(self, version: _Optional[int] = ..., filesystem: _Optional[_Union[FilesystemPolicy, _Mapping]] = ..., landlock: _Optional[_Union[LandlockPolicy, _Mapping]] = ..., process: _Optional[_Union[ProcessPolicy, _Mapping]] = ..., network_policies: _Optional[_Mapping[str, NetworkPolicyRule]] = ..., inference: _Optional[_Union[InferencePolicy, _Mapping]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., filesystem: _Optional[_Union[FilesystemPolicy, _Mapping[str, object]]] = ..., landlock: _Optional[_Union[LandlockPolicy, _Mapping[str, object]]] = ..., process: _Optional[_Union[ProcessPolicy, _Mapping[str, object]]] = ..., network_policies: _Optional[_Mapping[str, NetworkPolicyRule]] = ..., inference: _Optional[_Union[InferencePolicy, _Mapping[str, object]]] = ...) -> None: ...
 
 class FilesystemPolicy(_message.Message):
     __slots__ = ("include_workdir", "read_only", "read_write")
@@ -61,7 +61,7 @@ class NetworkPolicyRule(_message.Message):
     name: str
     endpoints: _containers.RepeatedCompositeFieldContainer[NetworkEndpoint]
     binaries: _containers.RepeatedCompositeFieldContainer[NetworkBinary]
-    def __init__(self, name: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[NetworkEndpoint, _Mapping]]] = ..., binaries: _Optional[_Iterable[_Union[NetworkBinary, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[NetworkEndpoint, _Mapping[str, object]]]] = ..., binaries: _Optional[_Iterable[_Union[NetworkBinary, _Mapping[str, object]]]] = ...) -> None: ...
 
 class NetworkEndpoint(_message.Message):
     __slots__ = ("host", "port", "protocol", "tls", "enforcement", "access", "rules", "allowed_ips", "ports")
@@ -83,7 +83,7 @@ class NetworkEndpoint(_message.Message):
     rules: _containers.RepeatedCompositeFieldContainer[L7Rule]
     allowed_ips: _containers.RepeatedScalarFieldContainer[str]
     ports: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., tls: _Optional[str] = ..., enforcement: _Optional[str] = ..., access: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[L7Rule, _Mapping]]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., ports: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, host: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., tls: _Optional[str] = ..., enforcement: _Optional[str] = ..., access: _Optional[str] = ..., rules: _Optional[_Iterable[_Union[L7Rule, _Mapping[str, object]]]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., ports: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class L7Rule(_message.Message):
     __slots__ = ("allow", "deny")
@@ -91,7 +91,7 @@ class L7Rule(_message.Message):
     DENY_FIELD_NUMBER: _ClassVar[int]
     allow: L7Allow
     deny: L7Allow
-    def __init__(self, allow: _Optional[_Union[L7Allow, _Mapping]] = ..., deny: _Optional[_Union[L7Allow, _Mapping]] = ...) -> None: ...
+    def __init__(self, allow: _Optional[_Union[L7Allow, _Mapping[str, object]]] = ..., deny: _Optional[_Union[L7Allow, _Mapping[str, object]]] = ...) -> None: ...
 
 class L7Allow(_message.Message):
     __slots__ = ("method", "path", "command", "query")
@@ -126,7 +126,7 @@ class InferencePolicy(_message.Message):
     API_PATTERNS_FIELD_NUMBER: _ClassVar[int]
     allowed_routes: _containers.RepeatedScalarFieldContainer[str]
     api_patterns: _containers.RepeatedCompositeFieldContainer[InferenceApiPattern]
-    def __init__(self, allowed_routes: _Optional[_Iterable[str]] = ..., api_patterns: _Optional[_Iterable[_Union[InferenceApiPattern, _Mapping]]] = ...) -> None: ...
+    def __init__(self, allowed_routes: _Optional[_Iterable[str]] = ..., api_patterns: _Optional[_Iterable[_Union[InferenceApiPattern, _Mapping[str, object]]]] = ...) -> None: ...
 
 class InferenceApiPattern(_message.Message):
     __slots__ = ("method", "path_glob", "protocol", "kind")
@@ -154,4 +154,4 @@ class GetSandboxPolicyResponse(_message.Message):
     policy: SandboxPolicy
     version: int
     policy_hash: str
-    def __init__(self, policy: _Optional[_Union[SandboxPolicy, _Mapping]] = ..., version: _Optional[int] = ..., policy_hash: _Optional[str] = ...) -> None: ...
+    def __init__(self, policy: _Optional[_Union[SandboxPolicy, _Mapping[str, object]]] = ..., version: _Optional[int] = ..., policy_hash: _Optional[str] = ...) -> None: ...
