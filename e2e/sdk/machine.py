@@ -25,6 +25,7 @@ class Machine:
     """Directories that a user has, and a gateway in them, until `end`."""
 
     def __init__(self, runs=True):
+        program = built()
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="nav-", dir="/tmp"))
         # Sandboxes have roots and mounts in it, and other user ids.
         self.base.chmod(0o711)
@@ -32,15 +33,18 @@ class Machine:
         for name in ("state", "run", "config", "config/tls", "home", "bin"):
             (self.base / name).mkdir(mode=0o700)
         self.binary = self.base / "bin" / "navigator"
-        # A copy would be one of the processes' leftovers all the same: the name is this machine's.
-        os.link(built(), self.binary) if self._same_disk() else shutil.copy(built(), self.binary)
+        try:
+            os.link(program, self.binary)
+        except OSError:
+            shutil.copy(program, self.binary)
         self._certificates()
         self._process = None
-        if runs:
-            self.start()
-
-    def _same_disk(self):
-        return os.stat(built()).st_dev == os.stat(self.base).st_dev
+        try:
+            if runs:
+                self.start()
+        except BaseException:
+            self.end()
+            raise
 
     def _certificates(self):
         server, user = self.authority.server(), self.authority.client()

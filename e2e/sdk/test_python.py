@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from navigator import InvalidArgument, ProtocolError, PythonMismatch, RemoteError, ResourceExhausted
+from navigator import InvalidArgument, Mount, ProtocolError, PythonMismatch, RemoteError, ResourceExhausted
 
 OWN = 20
 
@@ -211,3 +211,14 @@ def test_a_python_that_answers_without_end_is_bounded(sandbox):
     sandbox.files.write("bin/python3", "#!/bin/sh\nexec cat /dev/zero\n", mode=0o755)
     with pytest.raises(ResourceExhausted):
         sandbox.run_python(lambda: 1, env={"PATH": "/sandbox/bin:/usr/bin:/bin"})
+
+
+def test_the_environment_of_the_image_comes_before_the_path(twin, client, tmp_path):
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "from the image" >&2\nexec /usr/bin/python3 "$@"\n')
+    python.chmod(0o755)
+    tmp_path.chmod(0o755)
+    with twin.sandbox(client, mounts=[Mount(str(tmp_path), "/app/.venv", read_only=True)]) as sandbox:
+        result = sandbox.exec_python(lambda: "ran")
+    assert (result.stdout, result.stderr) == ("ran\n", "from the image\n")
