@@ -1,4 +1,5 @@
 """What the tests are given: a gateway for each test process, both twins of the package, clients and sandboxes."""
+
 import os
 import pathlib
 import sys

@@ -1,4 +1,5 @@
 """The asyncio twin as if it were the blocking one, so that every test runs with both."""
+
 import asyncio
 import contextlib
 import inspect

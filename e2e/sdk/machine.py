@@ -1,4 +1,5 @@
 """A gateway of one test process, with directories of its own, and the proof that nothing is left of it."""
+
 import os
 import pathlib
 import shutil
@@ -9,9 +10,8 @@ import tempfile
 
 from certificates import Authority
 from leftovers import leftovers
-from waiting import eventually
-
 from navigator import SandboxClient, TlsConfig, Unavailable
+from waiting import eventually
 
 
 def built():

@@ -1,9 +1,8 @@
 """Commands in sandboxes."""
+
 import threading
 
 import pytest
-from waiting import eventually
-
 from navigator import (
     CommandFailed,
     ExecChunk,
@@ -12,6 +11,7 @@ from navigator import (
     ResourceExhausted,
     SandboxError,
 )
+from waiting import eventually
 
 
 def test_a_command_has_an_exit_code_and_both_outputs(sandbox):
@@ -129,7 +129,5 @@ def online(host):
             "read_only": ["/usr", "/bin", "/lib", "/lib64", "/etc", "/proc", "/dev/urandom"],
             "read_write": ["/sandbox", "/tmp", "/dev/null"],
         },
-        "network_policies": {
-            "one": {"endpoints": [{"host": host, "port": 443}], "binaries": [{"path": "/usr/bin/curl"}]}
-        },
+        "network_policies": {"one": {"endpoints": [{"host": host, "port": 443}], "binaries": [{"path": "/usr/bin/curl"}]}},
     }

@@ -1,9 +1,9 @@
 """Files in and out of sandboxes."""
+
 import os
 import stat
 
 import pytest
-
 from navigator import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, SandboxError
 
 

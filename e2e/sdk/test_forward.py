@@ -1,13 +1,13 @@
 """Ports of sandboxes, on this machine."""
+
 import concurrent.futures
 import socket
 import urllib.request
 
 import pytest
+from navigator import InvalidArgument, Unavailable
 from test_exec import online
 from waiting import eventually
-
-from navigator import InvalidArgument, Unavailable
 
 SERVER = """
 import http.server, socketserver

@@ -1,9 +1,9 @@
 """Which gateway is meant, and starting it."""
+
 import os
 import subprocess
 
 import pytest
-
 from navigator import InvalidArgument, NotFound, PermissionDenied, SandboxClient, TlsConfig, Unavailable
 
 
@@ -99,7 +99,15 @@ def test_a_stranger_is_not_let_in_and_a_false_gateway_not_trusted(machine, twin,
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")
 def test_a_socket_of_another_user_is_not_trusted(twin, tmp_path):
-    script = "import socket,sys,os\nos.setuid(65534)\ns=socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\nprint(flush=True)\nsys.stdin.read()"
+    script = """
+import os, socket, sys
+os.setuid(65534)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen()
+print(flush=True)
+sys.stdin.read()
+"""
     where = tmp_path / "open"
     where.mkdir()
     where.chmod(0o777)
@@ -107,9 +115,7 @@ def test_a_socket_of_another_user_is_not_trusted(twin, tmp_path):
         if directory.owner() == "root" and str(directory) != "/tmp":
             directory.chmod(directory.stat().st_mode | 0o011)
     tmp_path.chmod(0o711)
-    other = subprocess.Popen(
-        ["/usr/bin/python3", "-c", script, str(where / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    other = subprocess.Popen(["/usr/bin/python3", "-c", script, str(where / "s")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         other.stdout.readline()
         # Root may be trusted; what root trusts is root only.

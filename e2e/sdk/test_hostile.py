@@ -1,10 +1,10 @@
 """Sandboxes and servers that lie."""
+
 import socket
 import struct
 import threading
 
 import pytest
-
 from navigator import ProtocolError, SandboxError
 from navigator._blocking.files import Files
 from navigator._payloads import decode

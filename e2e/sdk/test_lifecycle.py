@@ -1,8 +1,8 @@
 """Sandboxes that are made, looked at, waited for and removed."""
+
 import concurrent.futures
 
 import pytest
-
 from navigator import (
     AlreadyExists,
     DeadlineExceeded,

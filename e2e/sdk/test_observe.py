@@ -1,9 +1,8 @@
 """Logs and what happens to sandboxes."""
+
 import threading
 
 import pytest
-from waiting import eventually
-
 from navigator import (
     DeadlineExceeded,
     LogLine,
@@ -14,6 +13,7 @@ from navigator import (
     Unavailable,
     WatchWarning,
 )
+from waiting import eventually
 
 
 def test_the_log_has_lines(sandbox):

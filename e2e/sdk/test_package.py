@@ -1,4 +1,5 @@
 """The package itself: what is generated, its types, its wheel, its documents."""
+
 import pathlib
 import re
 import subprocess

@@ -1,10 +1,10 @@
 """Policies from Python."""
+
 import pathlib
 
 import pytest
-from test_exec import online
-
 from navigator import FailedPrecondition, InvalidArgument, PolicyStatus
+from test_exec import online
 
 YAML = """\
 version: 1
