@@ -91,6 +91,9 @@ def test_a_single_file_goes_up_and_comes_down(sandbox, tmp_path, monkeypatch):
     assert (tmp_path / "three").read_text() == "1"
     with pytest.raises(InvalidArgument):
         sandbox.files.download("two", tmp_path / "nowhere" / "x")
+    with pytest.raises(SandboxError, match="one"):
+        sandbox.files.download(".", tmp_path / "one")
+    assert (tmp_path / "one").read_text() == "1"
     with pytest.raises(InvalidArgument):
         sandbox.files.upload(tmp_path / "nothing", "x")
 

@@ -44,7 +44,7 @@ class Directory:
         """A directory in it, made unless it is there."""
         if self.depth >= MOST_DEPTH:
             raise ResourceExhausted(f"there are more than {MOST_DEPTH} directories in each other")
-        with _told(name):
+        with told(name):
             with contextlib.suppress(FileExistsError):
                 # Its owner must be able to fill it.
                 os.mkdir(name, mode & 0o777 | 0o700, dir_fd=self._descriptor)
@@ -53,14 +53,14 @@ class Directory:
     def file(self, name: str, mode: int) -> NewFile:
         """A file that takes this name when it is whole."""
         part = f".{name[:100]}.{secrets.token_hex(8)}.part"
-        with _told(name):
+        with told(name):
             descriptor = os.open(part, _NEW, 0o600, dir_fd=self._descriptor)
         return NewFile(self._descriptor, descriptor, part, name, mode)
 
     def link(self, name: str, target: str) -> None:
         """A symbolic link in place of what had that name, unless that is a directory."""
         part = f".{name[:100]}.{secrets.token_hex(8)}.part"
-        with _told(name):
+        with told(name):
             os.symlink(target, part, dir_fd=self._descriptor)
             try:
                 os.rename(part, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
@@ -86,13 +86,13 @@ class NewFile:
     def write(self, data: bytes) -> None:
         """Adds bytes."""
         view = memoryview(data)
-        with _told(self._name):
+        with told(self._name):
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
     def keep(self) -> None:
         """Gives it its name, in place of what had it. Rights of the owner's identity are dropped."""
-        with _told(self._name):
+        with told(self._name):
             os.fchmod(self._descriptor, self._mode & 0o777)
             os.rename(self._part, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         self._part = ""
@@ -126,7 +126,8 @@ def stays_inside(target: str, depth: int) -> bool:
 
 
 @contextlib.contextmanager
-def _told(name: str) -> Iterator[None]:
+def told(name: str) -> Iterator[None]:
+    """What the system says about a file here, as an error of this package."""
     try:
         yield
     except FileExistsError as error:

@@ -102,7 +102,8 @@ class Files:
                 if attributes.kind != "directory":
                     await self._down(talk, remote, parent, target.name, attributes.mode, budget)
                     return []
-            target.mkdir(exist_ok=True)
+            with _local_tree.told(str(target)):
+                target.mkdir(exist_ok=True)
             return await _Download(talk, budget, self._down).run(remote, target)
 
     async def _down(self, talk: Conversation, remote: str, into: Directory, name: str, mode: int, budget: Budget) -> None:

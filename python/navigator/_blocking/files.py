@@ -103,7 +103,8 @@ class Files:
                 if attributes.kind != "directory":
                     self._down(talk, remote, parent, target.name, attributes.mode, budget)
                     return []
-            target.mkdir(exist_ok=True)
+            with _local_tree.told(str(target)):
+                target.mkdir(exist_ok=True)
             return _Download(talk, budget, self._down).run(remote, target)
 
     def _down(self, talk: Conversation, remote: str, into: Directory, name: str, mode: int, budget: Budget) -> None:
