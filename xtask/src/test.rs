@@ -49,10 +49,17 @@ pub fn run() -> Result<()> {
     api(&python)
 }
 
-/// The API, from Python, with each store and over each kind of connection; and the ways into sandboxes, by real clients.
+/// The API, from Python, with each store and over each kind of connection; the ways into sandboxes, by real clients; and the
+/// Python SDK.
 fn api(python: &Path) -> Result<()> {
+    pytest(python, &["e2e", "--ignore=e2e/sdk"])?;
+    // By itself: its package has the name of what the others make of the definitions.
+    pytest(python, &["e2e/sdk", "-n", "auto"])
+}
+
+fn pytest(python: &Path, what: &[&str]) -> Result<()> {
     let mut tests = Command::new(python);
-    tests.args(["-m", "pytest", "e2e", "-q", "-p", "no:cacheprovider"]);
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(what);
     shell::run(tests.env("NAVIGATOR_BIN", clients::target()?.join("debug/navigator")))
 }
 

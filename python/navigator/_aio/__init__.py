@@ -1,0 +1,1 @@
+"""All that a client does, for asyncio; the blocking twin is generated from it."""

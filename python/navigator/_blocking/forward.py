@@ -1,0 +1,64 @@
+# Generated from navigator/_aio/forward.py by python/tools/generate.py.
+"""A port of this machine that leads into a sandbox."""
+
+from __future__ import annotations
+
+from navigator._blocking.connection import Connection
+from navigator._errors import InvalidArgument
+from navigator._transport import blocking as transport
+from navigator._transport import settings
+
+
+class Forward:
+    """A port of this machine's loopback that leads to a port of a sandbox's."""
+
+    def __init__(self, connection: Connection, sandbox_id: str, inside: int) -> None:
+        if not 0 < inside < 65536:
+            raise InvalidArgument(f"{inside} is no port")
+        self._connection = connection
+        self._sandbox_id = sandbox_id
+        self._inside = inside
+        self._listener = transport.Listener(self._carry)
+        #: Where it listens.
+        self.host = "127.0.0.1"
+        #: Where it listens.
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        """Host and port, as in a URL."""
+        return f"{self.host}:{self.port}"
+
+    def start(self, port: int) -> None:
+        """Listens."""
+        self.port = self._listener.start(port)
+
+    def close(self) -> None:
+        """Ends it and its connections."""
+        self._listener.close()
+
+    def _carry(self, near: transport.Stream) -> None:
+        far = self._connection.tunnel(self._sandbox_id, "/connect/port", self._inside)
+        try:
+
+            def out() -> None:
+                _copy(near, far)
+
+            def back() -> None:
+                _copy(far, near)
+
+            transport.together(out, back)
+        finally:
+            far.close()
+
+
+def _copy(source: transport.Stream, target: transport.Stream) -> None:
+    """Carries bytes until the end. A connection may be silent for as long as it likes; one that breaks ends both ways."""
+    try:
+        while piece := source.read(settings.PIECE, None):
+            target.write(piece, None)
+        target.end()
+    except BaseException:
+        source.close()
+        target.close()
+        raise
