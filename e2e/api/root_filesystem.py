@@ -7,10 +7,10 @@ import subprocess
 PROGRAMS = ["/bin/sh", "/bin/cat", "/bin/true", "/usr/bin/id"]
 
 
-def make(root, policy=None):
+def make(root, policy=None, programs=PROGRAMS):
     """Fills a directory; `policy` is the text of the policy that is baked in."""
     root.chmod(0o755)
-    for program in PROGRAMS:
+    for program in programs:
         _copy(program, root)
         linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
         for library in re.findall(r"(/\S+) \(0x", linked):

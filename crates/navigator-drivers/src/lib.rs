@@ -20,6 +20,8 @@ pub struct Workload {
     pub id: Uuid,
     /// Its name, for people who look at processes.
     pub name: String,
+    /// The image that it is made from, as [`ComputeDriver::image`] names it; held from its start until it is deleted.
+    pub image: Option<String>,
     /// What its supervisor is told on its standard input. Holds secrets.
     pub launch: Zeroizing<Vec<u8>>,
 }

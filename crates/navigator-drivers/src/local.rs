@@ -191,6 +191,9 @@ impl Inner {
         if self.find(&slot, &mut turn).await?.is_some() {
             return Ok(());
         }
+        if let Some(image) = workload.image {
+            images::hold(self.settings.images.clone(), image, slot.id).await?;
+        }
         let action = format!("start the supervisor of sandbox {}", slot.id);
         let (settings, place) = (self.settings.clone(), Arc::clone(&slot.place));
         let spawned = blocking(action.clone(), move || {

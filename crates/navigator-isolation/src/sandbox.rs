@@ -22,6 +22,9 @@ pub(crate) const NAMESPACES: u64 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP) as u64;
 
+/// Milliseconds after which a thread that was joined is surely gone.
+const JOINED: u32 = 100;
+
 /// A sandbox that could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -83,7 +86,7 @@ pub fn launch(spec: SandboxSpec, cgroup: Option<BorrowedFd<'_>>) -> Result<Start
         return Err(LaunchError::RootUser);
     }
     let channel_error = |source| LaunchError::Channel { source };
-    let threads = std::fs::read_dir("/proc/self/task").map_err(channel_error)?.count();
+    let threads = threads().map_err(channel_error)?;
     if threads != 1 {
         return Err(LaunchError::Threads { threads });
     }
@@ -107,6 +110,18 @@ pub fn launch(spec: SandboxSpec, cgroup: Option<BorrowedFd<'_>>) -> Result<Start
             Ok(Starting { init, channel: ours })
         }
     }
+}
+
+/// The number of this process's threads. One that was joined may be there for a moment more.
+fn threads() -> io::Result<usize> {
+    let count = || Ok::<_, io::Error>(std::fs::read_dir("/proc/self/task")?.count());
+    for _ in 0..JOINED {
+        if count()? == 1 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    count()
 }
 
 impl Starting {

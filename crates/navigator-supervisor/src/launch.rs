@@ -164,7 +164,7 @@ pub(crate) fn judge(launch: Launch) -> Result<Order, OrderError> {
         }
         image => {
             let store = absolute("image_store", &launch.image_store)?;
-            let (layers, env) = images::layers(&store, image, &launch.sandbox_id, &directory)?;
+            let (layers, env) = images::layers(&store, image, &directory)?;
             (RootView::Layers(layers), env)
         }
     };

@@ -21,6 +21,18 @@ pub(super) async fn pinned(store: PathBuf, name: String) -> Result<String, Drive
     Ok(called.map_or_else(|| digest.to_string(), |called| format!("{called}@{digest}")))
 }
 
+/// Keeps an image in the store for a sandbox.
+pub(super) async fn hold(store: PathBuf, name: String, id: Uuid) -> Result<(), DriverError> {
+    let asked = name.clone();
+    let held = blocking(format!("hold the image of sandbox {id}"), move || {
+        // The digest behind a name is what was meant when the sandbox was made.
+        let digest = asked.rsplit_once('@').map_or(&*asked, |(_, digest)| digest);
+        let hold = |store: Store| store.hold(&store.find(digest)?, &id.to_string());
+        Ok(Store::open(&store).and_then(hold))
+    });
+    held.await?.map_err(|source| DriverError::Image { name, source })
+}
+
 /// Lets go of the image of a sandbox that is no more.
 pub(super) async fn release(store: PathBuf, id: Uuid) -> Result<(), DriverError> {
     let released = blocking(format!("release the image of sandbox {id}"), move || {

@@ -75,7 +75,12 @@ fn driver(dir: &Path, program: PathBuf) -> LocalDriver {
 }
 
 fn workload(id: Uuid, launch: &[u8]) -> Workload {
-    Workload { id, name: "quiet-otter".into(), launch: Zeroizing::new(launch.to_vec()) }
+    Workload {
+        image: None,
+        id,
+        name: "quiet-otter".into(),
+        launch: Zeroizing::new(launch.to_vec()),
+    }
 }
 
 fn count(path: &Path) -> usize {

@@ -37,7 +37,9 @@ impl Gateway {
         };
         let launch = Zeroizing::new(launch.encode_to_vec());
         let name = sandbox.name.to_string();
-        Ok((Workload { id: sandbox.id, name, launch }, token_hash))
+        let image = &sandbox.spec.template.image;
+        let image = (!image.is_empty() && !image.starts_with('/')).then(|| image.clone());
+        Ok((Workload { id: sandbox.id, name, image, launch }, token_hash))
     }
 
     /// The last policy that was in force; for a new sandbox the one that it was made with, if any.

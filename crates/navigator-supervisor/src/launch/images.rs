@@ -1,4 +1,4 @@
-//! The image that a sandbox is made from: looked up in the store of this machine, and held while the sandbox is there.
+//! The image that a sandbox is made from: looked up in the store of this machine, where the driver holds it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,6 @@ pub enum ImageError {
 pub(super) fn layers(
     store: &Path,
     name: &str,
-    holder: &str,
     directory: &Path,
 ) -> Result<(Layers, BTreeMap<String, String>), ImageError> {
     let failed = |source| ImageError::Store { name: name.to_owned(), source };
@@ -39,7 +38,6 @@ pub(super) fn layers(
     // The digest behind a name is what was meant when the sandbox was made.
     let image = store.find(name.rsplit_once('@').map_or(name, |(_, digest)| digest));
     let image = image.map_err(failed)?;
-    store.hold(&image, holder).map_err(failed)?;
     let changes = directory.join("changes");
     match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
         .create(&changes)

@@ -34,8 +34,10 @@ pub enum From {
 /// Which image.
 #[derive(Clone, Debug)]
 pub enum Wanted {
-    /// One of the store.
+    /// One of the store, else of a registry.
     Named(Reference),
+    /// One of the store, by its digest.
+    Digest(String),
     /// One that is imported first.
     Imported(Source),
 }
@@ -53,6 +55,9 @@ impl FromStr for From {
         }
         if let Some(tag) = text.strip_prefix("snapshot:") {
             return Ok(Self::Image(Wanted::Named(snapshot(tag)?)));
+        }
+        if text.starts_with("sha256:") {
+            return Ok(Self::Image(Wanted::Digest(text.into())));
         }
         match Source::parse(text) {
             Some(source) => Ok(Self::Image(Wanted::Imported(source))),
@@ -115,6 +120,7 @@ impl Wanted {
     fn get(&self, visibility: Visibility) -> Result<Image, ImageError> {
         match self {
             Self::Imported(source) => Ok(store()?.import(source, None, &Shown::new(visibility))?),
+            Self::Digest(digest) => Ok(store()?.find(digest)?),
             Self::Named(name) => match store()?.find(&name.to_string()) {
                 Err(StoreError::NotFound { .. }) if name.registry() != LOCAL => {
                     pull(name, usual_mirrors()?, visibility)

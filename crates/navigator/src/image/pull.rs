@@ -69,19 +69,33 @@ pub fn pull(
     let client = Client::new(Options { mirrors, ..Options::from_environment() })?;
     let (store, progress) = (store()?, Shown(Layers::new(visibility)));
     let adding = store.begin()?;
-    // Nothing else waits here, and no thread of it is left when the image is there.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(ImageError::Runtime)?;
     let image = name.to_string().parse()?;
-    let found = runtime.block_on(client.resolve(&image, &Platform::this_machine(), &progress))?;
-    let arrivals = arrivals(&adding, &found)?;
-    let wanted = arrivals.iter().map(Arrival::download).collect();
-    runtime.block_on(client.download(&found, wanted, &progress))?;
-    drop(runtime);
+    let get = async {
+        let found = client.resolve(&image, &Platform::this_machine(), &progress).await?;
+        let arrivals = arrivals(&adding, &found)?;
+        let wanted = arrivals.iter().map(Arrival::download).collect();
+        client.download(&found, wanted, &progress).await?;
+        Ok((found, arrivals))
+    };
+    let (found, arrivals) = apart(get)?;
     for arrival in &arrivals {
         arrival.unpack(&adding, &progress.0)?;
     }
     Ok(adding.finish(&found.manifest_bytes, &found.config, Some(name))?)
+}
+
+/// Waits for registries on a thread of its own, since this one may belong to an event loop already.
+fn apart<T: Send>(
+    get: impl Future<Output = Result<T, ImageError>> + Send,
+) -> Result<T, ImageError> {
+    let wait = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(ImageError::Runtime)?.block_on(get)
+    };
+    std::thread::scope(|scope| match scope.spawn(wait).join() {
+        Ok(got) => got,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 /// A layer that is not in the store.

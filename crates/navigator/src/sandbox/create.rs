@@ -330,6 +330,7 @@ fn root(args: &CreateArgs, here: bool) -> Result<String, SandboxError> {
         (From::Directory(root), false) => Ok(root.display().to_string()),
         (From::Image(wanted), true) => Ok(wanted.name(Visibility::Shown)?),
         (From::Image(Wanted::Named(name)), false) => Ok(name.to_string()),
+        (From::Image(Wanted::Digest(digest)), false) => Ok(digest),
         (From::Image(Wanted::Imported(source)), false) => {
             Err(SandboxError::ImportElsewhere(source.to_string()))
         }
