@@ -89,6 +89,8 @@ CALLS_BY_NAME = {
     "DeleteSandbox": api.DeleteSandboxRequest,
     "StopSandbox": api.StopSandboxRequest,
     "StartSandbox": api.StartSandboxRequest,
+    "SnapshotSandbox": api.SnapshotSandboxRequest,
+    "ForkSandbox": api.ForkSandboxRequest,
     "GetSandboxPolicyStatus": api.GetSandboxPolicyStatusRequest,
     "ListSandboxPolicies": api.ListSandboxPoliciesRequest,
 }

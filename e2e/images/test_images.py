@@ -93,7 +93,7 @@ def test_an_image_that_is_used_stays_until_the_sandbox_is_gone(owner):
     name = "holds"
     owner.run("sandbox", "create", name, "--from", "small:1", "-d")
     owner.run("image", "rm", "small:1")
-    owner.run("image", "prune", "--all")
+    owner.run("image", "prune")
     digest = owner.json("sandbox", "get", name)["root"].rpartition("@")[2]
     assert owner.json("image", "inspect", digest)["digest"] == digest
     owner.run("sandbox", "delete", name, "-y")
@@ -113,3 +113,61 @@ def test_an_image_that_is_not_there_makes_no_sandbox(owner, image):
 def test_words_that_name_no_source_are_refused(owner, word):
     done = owner.run("run", "--from", word, "--", "true", check=False)
     assert done.returncode == 2 and b"\x1b" not in done.stderr, done
+
+
+def changed(owner, sandbox):
+    """What a sandbox changed, but for what is always there."""
+    every = owner.json("sandbox", "diff", sandbox)
+    return {change["path"]: change["kind"] for change in every if ".navigator" not in change["path"]}
+
+
+def test_what_changed_is_listed_and_kept_in_snapshots_and_forks(owner, sandbox):
+    owner.shell(sandbox, "echo mine > mine; rm /srv/data/kept; echo more >> from-image; ln -s mine link; mkdir -p d/e; chmod 700 d")
+    found = changed(owner, sandbox)
+    assert found.pop("/sandbox/from-image") == "changed" and found.pop("/srv/data/kept") == "deleted"
+    added = {"/sandbox/mine", "/sandbox/link", "/sandbox/d", "/sandbox/d/e"}
+    assert {path for path, kind in found.items() if kind == "added"} == added | {"/srv/a", "/srv/a/bin"}
+    text = owner.run("sandbox", "diff", sandbox).stdout.decode().splitlines()
+    assert "D /srv/data/kept" in text and "A /sandbox/mine" in text
+    see = "cat mine from-image link; ls /srv/data; stat -c %a d; echo $FLAVOUR"
+    seen = owner.shell(sandbox, see)
+
+    tag = f"t{sandbox}"
+    owner.run("sandbox", "snapshot", sandbox, tag)
+    copy = owner.create(image=f"snapshot:{tag}")
+    fork = owner.run("sandbox", "fork", sandbox).stdout.decode().strip()
+    for other in (copy, fork):
+        assert owner.shell(other, see) == seen
+        owner.shell(other, "echo theirs > mine")
+    assert owner.shell(sandbox, see) == seen and owner.shell(fork, "cat mine") == "theirs\n"
+    assert set(changed(owner, copy)) == {"/sandbox/mine"}
+    policies = {owner.run("sandbox", "policy", "get", name).stdout for name in (sandbox, fork)}
+    assert len(policies) == 1
+    for other in (copy, fork):
+        owner.run("sandbox", "delete", other, "-y")
+    assert owner.run("sandbox", "snapshot", sandbox, tag, check=False).returncode == 1
+    owner.run("image", "rm", f"localhost/snapshot:{tag}")
+
+
+def test_a_snapshot_takes_no_pipes_or_links_out_of_the_sandbox(owner, sandbox):
+    owner.shell(sandbox, "ln -s /etc/shadow out; ln -s ../../../../../../../etc up; chmod 0 from-image")
+    owner.run("sandbox", "snapshot", sandbox, f"x{sandbox}")
+    other = owner.create(image=f"snapshot:x{sandbox}")
+    assert owner.shell(other, "readlink out; cat out up/shadow", check=False).stdout == b"/etc/shadow\n"
+    owner.run("sandbox", "delete", other, "-y")
+
+
+@pytest.mark.parametrize("tag", ["", "a/b", "a b", "../x", "x@sha256:0", "x" * 200, "-x", "a:b"])
+def test_what_is_no_tag_names_no_snapshot(owner, sandbox, tag):
+    before = owner.run("image", "list").stdout
+    done = owner.run("sandbox", "snapshot", sandbox, "--", tag, check=False)
+    assert done.returncode == 2, done
+    assert owner.run("image", "list").stdout == before
+
+
+def test_a_sandbox_of_the_host_has_no_changes_to_keep(owner):
+    owner.run("sandbox", "create", "hosted", "--", "true")
+    for words in (["diff", "hosted"], ["snapshot", "hosted", "x"], ["fork", "hosted"]):
+        done = owner.run("sandbox", *words, check=False)
+        assert done.returncode == 1 and b"image" in done.stderr, done
+    owner.run("sandbox", "delete", "hosted", "-y")

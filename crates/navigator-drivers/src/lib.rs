@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use navigator_images::StoreError;
+use navigator_images::{ChangesError, CommitError, CopyError, StoreError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+pub use navigator_images::{Change, ChangeKind};
 
 pub use local::{LocalDriver, LocalSettings};
 
@@ -63,6 +65,21 @@ pub enum DriverError {
         /// Why.
         source: StoreError,
     },
+    /// The name is no tag.
+    #[error("failed to name the snapshot: `{0}` is no tag")]
+    Tag(String),
+    /// There is a snapshot of that name.
+    #[error("failed to name the snapshot: there is one with the tag `{0}`")]
+    Tagged(String),
+    /// A sandbox's changes cannot be listed.
+    #[error("failed to list what changed")]
+    Changes(#[source] ChangesError),
+    /// No image was made.
+    #[error("failed to make a snapshot")]
+    Snapshot(#[source] CommitError),
+    /// Changes were not copied.
+    #[error("failed to copy what changed")]
+    Copy(#[source] CopyError),
     /// A supervisor did not end.
     #[error("failed to end the supervisor of sandbox {id}: it is still there after {waited:?}")]
     StillThere {
@@ -87,6 +104,15 @@ pub trait ComputeDriver: Send + Sync + 'static {
 
     /// The whole name of an image, its digest included, so that a sandbox has the same at every start.
     async fn image(&self, name: &str) -> Result<String, DriverError>;
+
+    /// What a sandbox has changed in its image, sorted by path.
+    async fn changes(&self, id: Uuid, image: &str) -> Result<Vec<Change>, DriverError>;
+
+    /// Makes an image of a sandbox's image and its changes, and gives its whole name.
+    async fn snapshot(&self, id: Uuid, image: &str, tag: &str) -> Result<String, DriverError>;
+
+    /// Gives a sandbox that has not been started yet a copy of another one's changes.
+    async fn copy_changes(&self, from: Uuid, to: Uuid) -> Result<(), DriverError>;
 
     /// Whether a supervisor of this sandbox runs.
     async fn runs(&self, id: Uuid) -> Result<bool, DriverError>;

@@ -26,7 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::{ComputeDriver, DriverError, Found, Gone, Workload};
+use crate::{Change, ComputeDriver, DriverError, Found, Gone, Workload};
 use place::{Place, Said};
 use watch::{LOOK, REST, Watch, Watched};
 
@@ -119,6 +119,20 @@ impl ComputeDriver for LocalDriver {
     async fn image(&self, name: &str) -> Result<String, DriverError> {
         let (store, asked) = (self.image_store(), name.to_owned());
         images::pinned(store, asked).await
+    }
+
+    async fn changes(&self, id: Uuid, image: &str) -> Result<Vec<Change>, DriverError> {
+        images::changes(self.image_store(), image.to_owned(), self.directory(id)).await
+    }
+
+    async fn snapshot(&self, id: Uuid, image: &str, tag: &str) -> Result<String, DriverError> {
+        let (image, tag) = (image.to_owned(), tag.to_owned());
+        images::snapshot(self.image_store(), image, self.directory(id), tag).await
+    }
+
+    async fn copy_changes(&self, from: Uuid, to: Uuid) -> Result<(), DriverError> {
+        let place = Arc::clone(&self.inner.slot(to).place);
+        images::copy(self.directory(from), self.directory(to), move || place.make()).await
     }
 
     async fn runs(&self, id: Uuid) -> Result<bool, DriverError> {

@@ -80,7 +80,7 @@ enum Caller {
 }
 
 /// Every method. What is not listed cannot be called.
-const METHODS: [(&str, Caller); 36] = [
+const METHODS: [(&str, Caller); 39] = [
     ("/navigator.v1.Navigator/Health", Caller::User),
     ("/navigator.v1.Navigator/CreateSandbox", Caller::User),
     ("/navigator.v1.Navigator/GetSandbox", Caller::User),
@@ -88,6 +88,9 @@ const METHODS: [(&str, Caller); 36] = [
     ("/navigator.v1.Navigator/DeleteSandbox", Caller::User),
     ("/navigator.v1.Navigator/StopSandbox", Caller::User),
     ("/navigator.v1.Navigator/StartSandbox", Caller::User),
+    ("/navigator.v1.Navigator/ListSandboxChanges", Caller::User),
+    ("/navigator.v1.Navigator/SnapshotSandbox", Caller::User),
+    ("/navigator.v1.Navigator/ForkSandbox", Caller::User),
     ("/navigator.v1.Navigator/WatchSandbox", Caller::User),
     ("/navigator.v1.Navigator/CreateSshSession", Caller::User),
     ("/navigator.v1.Navigator/RevokeSshSession", Caller::User),

@@ -93,7 +93,7 @@ impl Navigator for NavigatorApi {
         let policy = policy(message.policy.as_ref())?;
         let spec = self.0.resolve_places(owner, spec::read(message)?)?;
         let spec = self.0.resolve_image(spec).await?;
-        let sandbox = self.0.create(&name, spec, policy).await?;
+        let sandbox = self.0.create(&name, spec, policy, None).await?;
         self.0.answer(&sandbox).await
     }
 
@@ -138,6 +138,33 @@ impl Navigator for NavigatorApi {
         request: Request<proto::StartSandboxRequest>,
     ) -> Answer<proto::SandboxResponse> {
         let sandbox = self.0.start(&request.get_ref().name).await?;
+        self.0.answer(&sandbox).await
+    }
+
+    type ListSandboxChangesStream = crate::snapshots::Changes;
+
+    async fn list_sandbox_changes(
+        &self,
+        request: Request<proto::ListSandboxChangesRequest>,
+    ) -> Answer<Self::ListSandboxChangesStream> {
+        Ok(Response::new(self.0.changes(&request.get_ref().name).await?))
+    }
+
+    async fn snapshot_sandbox(
+        &self,
+        request: Request<proto::SnapshotSandboxRequest>,
+    ) -> Answer<proto::SnapshotSandboxResponse> {
+        let proto::SnapshotSandboxRequest { name, tag } = request.into_inner();
+        let image = self.0.snapshot(&name, &tag).await?;
+        Ok(Response::new(proto::SnapshotSandboxResponse { image }))
+    }
+
+    async fn fork_sandbox(
+        &self,
+        request: Request<proto::ForkSandboxRequest>,
+    ) -> Answer<proto::SandboxResponse> {
+        let proto::ForkSandboxRequest { name, new_name } = request.into_inner();
+        let sandbox = self.0.fork(&name, &new_name).await?;
         self.0.answer(&sandbox).await
     }
 

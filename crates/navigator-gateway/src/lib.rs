@@ -24,6 +24,7 @@ mod routes;
 mod server;
 mod session;
 pub mod settings;
+mod snapshots;
 mod spec;
 mod ssh;
 pub mod store;

@@ -26,9 +26,10 @@ impl Gateway {
         name: &str,
         spec: Spec,
         policy: Option<Policy>,
+        changes_of: Option<Uuid>,
     ) -> Result<Sandbox, Failure> {
         let (gateway, wanted) = (Arc::clone(self), name.to_owned());
-        self.whole(async move { gateway.make(&wanted, spec, policy).await }).await
+        self.whole(async move { gateway.make(&wanted, spec, policy, changes_of).await }).await
     }
 
     /// Does to its end what was begun, also when the caller leaves: a part of it would be worse than none or all.
@@ -45,6 +46,7 @@ impl Gateway {
         wanted: &str,
         spec: Spec,
         policy: Option<Policy>,
+        changes_of: Option<Uuid>,
     ) -> Result<Sandbox, Failure> {
         self.check_providers(&spec).await?;
         if self.store.count_sandboxes().await? >= self.most_sandboxes {
@@ -55,7 +57,15 @@ impl Gateway {
         }
         let created = self.record(wanted, spec, policy).await?;
         let id = created.id;
-        if let Err(error) = self.converge(id).await {
+        let copied = match changes_of {
+            Some(from) => self.driver.copy_changes(from, id).await.map_err(Failure::from),
+            None => Ok(()),
+        };
+        let made = match copied {
+            Ok(()) => self.converge(id).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
             if let Err(error) = self.undo(id).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(sandbox = %id, error, "failed to remove a sandbox that was not made");

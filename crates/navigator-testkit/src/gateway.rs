@@ -173,6 +173,7 @@ impl Navigator for Gateway {
     type WatchSandboxStream = ReceiverStream<Result<SandboxStreamEvent, Status>>;
     type ExecSandboxStream = ReceiverStream<Result<ExecSandboxEvent, Status>>;
     type ExecInteractiveStream = ReceiverStream<Result<ExecSandboxEvent, Status>>;
+    type ListSandboxChangesStream = ReceiverStream<Result<ListSandboxChangesResponse, Status>>;
     type ReadRecordingStream = ReceiverStream<Result<ExecSandboxEvent, Status>>;
 
     async fn health(&self, _: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
@@ -367,6 +368,9 @@ impl Navigator for Gateway {
     }
 
     refused! {
+        list_sandbox_changes(ListSandboxChangesRequest) -> Self::ListSandboxChangesStream;
+        snapshot_sandbox(SnapshotSandboxRequest) -> SnapshotSandboxResponse;
+        fork_sandbox(ForkSandboxRequest) -> SandboxResponse;
         create_ssh_session(CreateSshSessionRequest) -> CreateSshSessionResponse;
         revoke_ssh_session(RevokeSshSessionRequest) -> RevokeSshSessionResponse;
         exec_sandbox(ExecSandboxRequest) -> Self::ExecSandboxStream;

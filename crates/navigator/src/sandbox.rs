@@ -18,6 +18,7 @@ mod replay;
 pub mod revisions;
 pub mod session;
 mod sessions;
+mod snapshot;
 mod transfer;
 pub mod view;
 mod wait;
@@ -64,6 +65,14 @@ pub enum SandboxCommand {
     Sessions(sessions::SessionsArgs),
     /// Show a recording of a terminal session again
     Replay(replay::ReplayArgs),
+    /// List what a sandbox of an image has changed
+    #[command(after_long_help = snapshot::DIFF_EXAMPLES)]
+    Diff(snapshot::DiffArgs),
+    /// Make an image of a sandbox as it is
+    #[command(after_long_help = snapshot::SNAPSHOT_EXAMPLES)]
+    Snapshot(snapshot::SnapshotArgs),
+    /// Make a sandbox like another one, with a copy of its files
+    Fork(snapshot::ForkArgs),
     /// Print what a sandbox logged
     Logs(logs::LogsArgs),
     /// Print what happened to a sandbox
@@ -109,6 +118,9 @@ pub fn run(command: &SandboxCommand) -> Result<u8, SandboxError> {
             SandboxCommand::Stop(args) => lifecycle::stop(session, args).await,
             SandboxCommand::Start(args) => lifecycle::start(session, args).await,
             SandboxCommand::Delete(args) => delete::run(session, args).await,
+            SandboxCommand::Diff(args) => snapshot::diff(session, args).await,
+            SandboxCommand::Snapshot(args) => snapshot::snapshot(session, args).await,
+            SandboxCommand::Fork(args) => snapshot::fork(session, args).await,
             SandboxCommand::Wait(args) => wait::run(session, args).await,
             SandboxCommand::Policy(command) => revisions::run(session, command).await,
         }

@@ -100,6 +100,58 @@ class DeleteSandboxResponse(_message.Message):
     deleted: bool
     def __init__(self, deleted: _Optional[bool] = ...) -> None: ...
 
+class ListSandboxChangesRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListSandboxChangesResponse(_message.Message):
+    __slots__ = ("changes",)
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[SandboxChange]
+    def __init__(self, changes: _Optional[_Iterable[_Union[SandboxChange, _Mapping[str, object]]]] = ...) -> None: ...
+
+class SandboxChange(_message.Message):
+    __slots__ = ("kind", "path")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[SandboxChange.Kind]
+        KIND_ADDED: _ClassVar[SandboxChange.Kind]
+        KIND_CHANGED: _ClassVar[SandboxChange.Kind]
+        KIND_DELETED: _ClassVar[SandboxChange.Kind]
+    KIND_UNSPECIFIED: SandboxChange.Kind
+    KIND_ADDED: SandboxChange.Kind
+    KIND_CHANGED: SandboxChange.Kind
+    KIND_DELETED: SandboxChange.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    kind: SandboxChange.Kind
+    path: bytes
+    def __init__(self, kind: _Optional[_Union[SandboxChange.Kind, str]] = ..., path: _Optional[bytes] = ...) -> None: ...
+
+class SnapshotSandboxRequest(_message.Message):
+    __slots__ = ("name", "tag")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tag: str
+    def __init__(self, name: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
+
+class SnapshotSandboxResponse(_message.Message):
+    __slots__ = ("image",)
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    def __init__(self, image: _Optional[str] = ...) -> None: ...
+
+class ForkSandboxRequest(_message.Message):
+    __slots__ = ("name", "new_name")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NEW_NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    new_name: str
+    def __init__(self, name: _Optional[str] = ..., new_name: _Optional[str] = ...) -> None: ...
+
 class StopSandboxRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]

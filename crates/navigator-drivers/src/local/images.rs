@@ -1,12 +1,16 @@
 //! The images of this machine's store that sandboxes are made from.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use navigator_images::{Store, StoreError};
+use navigator_images::{Change, Image, Reference, Store, StoreError};
 use uuid::Uuid;
 
 use super::blocking;
 use crate::DriverError;
+
+/// Where snapshots have their names.
+const SNAPSHOTS: &str = "localhost/snapshot";
 
 /// The name of an image with its digest behind it.
 pub(super) async fn pinned(store: PathBuf, name: String) -> Result<String, DriverError> {
@@ -15,19 +19,108 @@ pub(super) async fn pinned(store: PathBuf, name: String) -> Result<String, Drive
         Ok(Store::open(&store).and_then(|store| store.find(&asked)))
     });
     let failed = |source| DriverError::Image { name: name.clone(), source };
-    let image = found.await?.map_err(failed)?;
+    Ok(whole_name(&found.await?.map_err(failed)?))
+}
+
+fn whole_name(image: &Image) -> String {
     let digest = image.digest;
     let called = image.names.first().filter(|called| called.digest().is_none());
-    Ok(called.map_or_else(|| digest.to_string(), |called| format!("{called}@{digest}")))
+    called.map_or_else(|| digest.to_string(), |called| format!("{called}@{digest}"))
+}
+
+/// The image behind a whole name: the digest is what was meant when the sandbox was made.
+fn find(store: &Store, name: &str) -> Result<Image, StoreError> {
+    store.find(name.rsplit_once('@').map_or(name, |(_, digest)| digest))
+}
+
+/// Where overlayfs keeps what a sandbox changed; there is nothing before its first start.
+fn upper(directory: &Path) -> PathBuf {
+    directory.join("changes/upper")
+}
+
+/// What a sandbox changed in its image.
+pub(super) async fn changes(
+    store: PathBuf,
+    name: String,
+    directory: PathBuf,
+) -> Result<Vec<Change>, DriverError> {
+    let asked = name.clone();
+    let found = blocking("list what a sandbox changed".into(), move || {
+        let upper = upper(&directory);
+        if !upper.try_exists()? {
+            return Ok(Ok(Ok(vec![])));
+        }
+        let image = Store::open(&store).and_then(|store| find(&store, &asked));
+        Ok(image.map(|image| navigator_images::changes(&upper, &image.visible_layers())))
+    });
+    let found = found.await?.map_err(|source| DriverError::Image { name, source })?;
+    found.map_err(DriverError::Changes)
+}
+
+/// Makes an image of a sandbox.
+pub(super) async fn snapshot(
+    store: PathBuf,
+    name: String,
+    directory: PathBuf,
+    tag: String,
+) -> Result<String, DriverError> {
+    let snapshot = Reference::parse(&format!("{SNAPSHOTS}:{tag}"));
+    let snapshot = snapshot.ok().filter(|name| name.tag() == Some(&tag));
+    let snapshot = snapshot.ok_or_else(|| DriverError::Tag(tag.clone()))?;
+    let made = blocking("make a snapshot".into(), move || {
+        let upper = upper(&directory);
+        std::fs::create_dir_all(&upper)?;
+        Ok(make(&store, &name, &upper, &snapshot, tag))
+    });
+    made.await?
+}
+
+fn make(
+    store: &Path,
+    name: &str,
+    upper: &Path,
+    snapshot: &Reference,
+    tag: String,
+) -> Result<String, DriverError> {
+    let failed = |source| DriverError::Image { name: name.to_owned(), source };
+    let store = Store::open(store).map_err(failed)?;
+    let parent = find(&store, name).map_err(failed)?;
+    match store.find(&snapshot.to_string()) {
+        Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(failed(error)),
+        Ok(_) => return Err(DriverError::Tagged(tag)),
+    }
+    let comment = format!("snapshot of a sandbox of {name}");
+    let image = store.commit(&parent, upper, Some(snapshot), &comment);
+    Ok(whole_name(&image.map_err(DriverError::Snapshot)?))
+}
+
+/// Copies what a sandbox changed to the place of another one, which `make` makes.
+pub(super) async fn copy(
+    from: PathBuf,
+    to: PathBuf,
+    make: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(), DriverError> {
+    let copied = blocking("copy what a sandbox changed".into(), move || {
+        make()?;
+        let (from, to) = (upper(&from), upper(&to));
+        if !from.try_exists()? {
+            return Ok(Ok(()));
+        }
+        if let Some(parent) = to.parent() {
+            std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
+                .create(parent)?;
+        }
+        Ok(navigator_images::copy_tree(&from, &to).map(drop))
+    });
+    copied.await?.map_err(DriverError::Copy)
 }
 
 /// Keeps an image in the store for a sandbox.
 pub(super) async fn hold(store: PathBuf, name: String, id: Uuid) -> Result<(), DriverError> {
     let asked = name.clone();
     let held = blocking(format!("hold the image of sandbox {id}"), move || {
-        // The digest behind a name is what was meant when the sandbox was made.
-        let digest = asked.rsplit_once('@').map_or(&*asked, |(_, digest)| digest);
-        let hold = |store: Store| store.hold(&store.find(digest)?, &id.to_string());
+        let hold = |store: Store| store.hold(&find(&store, &asked)?, &id.to_string());
         Ok(Store::open(&store).and_then(hold))
     });
     held.await?.map_err(|source| DriverError::Image { name, source })

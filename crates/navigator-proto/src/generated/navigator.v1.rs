@@ -50,6 +50,92 @@ pub struct DeleteSandboxResponse {
     pub deleted: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSandboxChangesRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSandboxChangesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<SandboxChange>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SandboxChange {
+    #[prost(enumeration = "sandbox_change::Kind", tag = "1")]
+    pub kind: i32,
+    /// Absolute; any bytes but NUL.
+    #[prost(bytes = "vec", tag = "2")]
+    pub path: ::prost::alloc::vec::Vec<u8>,
+}
+/// Nested message and enum types in `SandboxChange`.
+pub mod sandbox_change {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Added = 1,
+        Changed = 2,
+        /// With all that was in it.
+        Deleted = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Added => "KIND_ADDED",
+                Self::Changed => "KIND_CHANGED",
+                Self::Deleted => "KIND_DELETED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_ADDED" => Some(Self::Added),
+                "KIND_CHANGED" => Some(Self::Changed),
+                "KIND_DELETED" => Some(Self::Deleted),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotSandboxRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Part of the image's name: `localhost/snapshot:TAG`.
+    #[prost(string, tag = "2")]
+    pub tag: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotSandboxResponse {
+    /// The image's whole name, with its digest, as `SandboxTemplate.image` takes it.
+    #[prost(string, tag = "1")]
+    pub image: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForkSandboxRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The new sandbox; empty for a name that is made up.
+    #[prost(string, tag = "2")]
+    pub new_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StopSandboxRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -933,6 +1019,81 @@ pub mod navigator_client {
                 .insert(GrpcMethod::new("navigator.v1.Navigator", "StartSandbox"));
             self.inner.unary(req, path, codec).await
         }
+        /// What a sandbox of an image has changed in it, sorted by path, in several messages.
+        pub async fn list_sandbox_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSandboxChangesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ListSandboxChangesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/ListSandboxChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "ListSandboxChanges"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Makes an image of a sandbox as it is, without ending it.
+        pub async fn snapshot_sandbox(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SnapshotSandboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotSandboxResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/SnapshotSandbox",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "SnapshotSandbox"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a sandbox like another one, with the policy in force and a copy of its files. Processes are not copied.
+        pub async fn fork_sandbox(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ForkSandboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SandboxResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/navigator.v1.Navigator/ForkSandbox",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("navigator.v1.Navigator", "ForkSandbox"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn watch_sandbox(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchSandboxRequest>,
@@ -1537,6 +1698,36 @@ pub mod navigator_server {
             &self,
             request: tonic::Request<super::StartSandboxRequest>,
         ) -> std::result::Result<tonic::Response<super::SandboxResponse>, tonic::Status>;
+        /// Server streaming response type for the ListSandboxChanges method.
+        type ListSandboxChangesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::ListSandboxChangesResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What a sandbox of an image has changed in it, sorted by path, in several messages.
+        async fn list_sandbox_changes(
+            &self,
+            request: tonic::Request<super::ListSandboxChangesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ListSandboxChangesStream>,
+            tonic::Status,
+        >;
+        /// Makes an image of a sandbox as it is, without ending it.
+        async fn snapshot_sandbox(
+            &self,
+            request: tonic::Request<super::SnapshotSandboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SnapshotSandboxResponse>,
+            tonic::Status,
+        >;
+        /// Makes a sandbox like another one, with the policy in force and a copy of its files. Processes are not copied.
+        async fn fork_sandbox(
+            &self,
+            request: tonic::Request<super::ForkSandboxRequest>,
+        ) -> std::result::Result<tonic::Response<super::SandboxResponse>, tonic::Status>;
         /// Server streaming response type for the WatchSandbox method.
         type WatchSandboxStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::SandboxStreamEvent, tonic::Status>,
@@ -2098,6 +2289,144 @@ pub mod navigator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StartSandboxSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/ListSandboxChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSandboxChangesSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::ServerStreamingService<
+                        super::ListSandboxChangesRequest,
+                    > for ListSandboxChangesSvc<T> {
+                        type Response = super::ListSandboxChangesResponse;
+                        type ResponseStream = T::ListSandboxChangesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSandboxChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::list_sandbox_changes(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSandboxChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/SnapshotSandbox" => {
+                    #[allow(non_camel_case_types)]
+                    struct SnapshotSandboxSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::UnaryService<super::SnapshotSandboxRequest>
+                    for SnapshotSandboxSvc<T> {
+                        type Response = super::SnapshotSandboxResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SnapshotSandboxRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::snapshot_sandbox(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SnapshotSandboxSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/navigator.v1.Navigator/ForkSandbox" => {
+                    #[allow(non_camel_case_types)]
+                    struct ForkSandboxSvc<T: Navigator>(pub Arc<T>);
+                    impl<
+                        T: Navigator,
+                    > tonic::server::UnaryService<super::ForkSandboxRequest>
+                    for ForkSandboxSvc<T> {
+                        type Response = super::SandboxResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ForkSandboxRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Navigator>::fork_sandbox(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ForkSandboxSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

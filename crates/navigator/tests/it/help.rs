@@ -99,6 +99,11 @@ fn run_explains_itself() {
           --root <DIR>
               Use this directory as root filesystem instead of the system's own directories
 
+          --from <SOURCE>
+              Take the root filesystem from here: host, a directory (./DIR), an image of the store by
+              its name, oci:DIR, oci-archive:FILE, docker-archive:FILE or snapshot:TAG; an image's own
+              policy holds unless --policy is given
+
           --upstream-ca <FILE>
               Trust the certificate authorities in this PEM file as well as the system's, when TLS is
               inspected
@@ -263,6 +268,9 @@ fn sandbox_lists_its_commands() {
       connect     Attach to a terminal session of a sandbox, which goes on when you leave
       sessions    List the terminal sessions of a sandbox, or end one
       replay      Show a recording of a terminal session again
+      diff        List what a sandbox of an image has changed
+      snapshot    Make an image of a sandbox as it is
+      fork        Make a sandbox like another one, with a copy of its files
       logs        Print what a sandbox logged
       events      Print what happened to a sandbox
       stop        End everything that runs in sandboxes and keep their files
@@ -358,6 +366,11 @@ fn sandbox_create_explains_itself() {
 
           --root <DIR>
               Use this directory as root filesystem instead of the system's own directories
+
+          --from <SOURCE>
+              Take the root filesystem from here: host, a directory (./DIR), an image by its name,
+              oci:DIR, oci-archive:FILE, docker-archive:FILE or snapshot:TAG; an image's own policy
+              holds unless --policy is given
 
           --label <KEY=VALUE>
               Attach a label; may be given several times
@@ -474,6 +487,7 @@ fn image_lists_its_commands() {
 
     Commands:
       import   Bring in an image that another tool wrote on this machine
+      pull     Get an image from a registry
       list     List images [alias: ls]
       inspect  Show one image: what it asks for, and its layers
       tag      Give an image another name
