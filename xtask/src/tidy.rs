@@ -47,6 +47,7 @@ const FORBIDDEN: [(&str, &[&str]); 12] = [
     ),
     ("navigator-sftp", &["tokio", "navigator-policy"]),
     ("navigator-tunnel", &["hyper", "navigator-policy"]),
+    ("navigator-images", &["tokio", "clap", "navigator-policy", "navigator-isolation"]),
     // Its session speaks gRPC; of the gateway it knows nothing else.
     (
         "navigator-supervisor",
