@@ -66,6 +66,10 @@ class Owner:
             self.run("sandbox", "wait", sandbox)
         return done
 
+    def number(self):
+        """A number that nobody else has."""
+        return next(_numbers)
+
     def layers(self):
         """Everything in the store's layers: what, when and how much."""
         found = {}
@@ -130,11 +134,17 @@ def changes():
 ENVIRONMENT = ["PATH=/app:/usr/bin:/bin", "FLAVOUR=vanilla", "HOME=/root", "NAVIGATOR_SANDBOX_NAME=other", "SSL_CERT_FILE=/x"]
 
 
+@pytest.fixture(scope="session")
+def base_layer(tmp_path_factory):
+    """The lowest layer."""
+    return base(tmp_path_factory.mktemp("root"))
+
+
 @pytest.fixture(scope="session", params=[None, pytest.param(ORDINARY_USER, marks=pytest.mark.needs_root)], ids=["self", "user"])
-def owner(request, tmp_path_factory):
+def owner(request, base_layer):
     """Somebody with the image `tools:1`."""
     owner = Owner(request.param)
-    owner.image([base(tmp_path_factory.mktemp("root")), changes()], "tools:1", Env=ENVIRONMENT)
+    owner.image([base_layer, changes()], "tools:1", Env=ENVIRONMENT)
     yield owner
     owner.gateway.end()
 

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::digest::Digest;
 
+/// Longest environment, in bytes: far from what `execve(2)` takes, with room for the sandbox's own.
+const ENVIRONMENT_BYTES: usize = 64 * 1024;
+
 /// A processor as images name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlatformName(pub &'static str);
@@ -82,6 +85,12 @@ pub enum ConfigError {
         /// Of the manifest.
         manifest: usize,
     },
+    /// Variables that no program can be started with.
+    #[error(
+        "failed to use the image: its environment has a variable without a name or with a NUL, or is longer than \
+         {ENVIRONMENT_BYTES} bytes"
+    )]
+    Environment,
     /// It is for another machine.
     #[error("failed to use the image: it is for {os}/{architecture}, this machine is linux/{this}")]
     Platform {
@@ -103,8 +112,10 @@ impl ImageConfig {
             Some((name, value)) => (name.to_owned(), value.to_owned()),
             None => (text, String::new()),
         };
+        let env: Vec<_> = process.env.unwrap_or_default().into_iter().map(pair).collect();
+        check_environment(&env)?;
         Ok(Self {
-            env: process.env.unwrap_or_default().into_iter().map(pair).collect(),
+            env,
             working_dir: process.working_dir.unwrap_or_default(),
             user: process.user.unwrap_or_default(),
             labels: process.labels.unwrap_or_default(),
@@ -129,6 +140,18 @@ impl ImageConfig {
             return Err(ConfigError::Platform { os, architecture, this });
         }
         Ok(())
+    }
+}
+
+/// Refuses variables with which no program could be started.
+fn check_environment(env: &[(String, String)]) -> Result<(), ConfigError> {
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let broken = |(name, value): &(String, String)| {
+        name.is_empty() || name.contains('\0') || value.contains('\0')
+    };
+    match bytes > ENVIRONMENT_BYTES || env.iter().any(broken) {
+        true => Err(ConfigError::Environment),
+        false => Ok(()),
     }
 }
 
@@ -176,6 +199,18 @@ mod tests {
         assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/w", "1:2"));
         assert_eq!((config.entrypoint.len(), config.cmd.len()), (0, 1));
         assert!(matches!(config.check(2), Err(ConfigError::Layers { config: 1, manifest: 2 })));
+    }
+
+    #[test]
+    fn an_environment_that_nothing_can_be_started_with_is_refused() {
+        let long = format!("A={}", "x".repeat(ENVIRONMENT_BYTES));
+        for variable in ["A=b\\u0000c", "=x", "", &long] {
+            let json = format!(
+                r#"{{"os":"linux","config":{{"Env":["{variable}"]}},"rootfs":{{"diff_ids":[]}}}}"#
+            );
+            let read = ImageConfig::parse(json.as_bytes());
+            assert!(matches!(read, Err(ConfigError::Environment)), "{json}");
+        }
     }
 
     #[test]

@@ -5,12 +5,16 @@
 //! Source: landlock(7).
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use ::landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
-    PathFdError, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::spec::{Access, LayerStatus, Network, Requirement, SkippedPath};
 use crate::sys;
@@ -33,7 +37,7 @@ pub(crate) enum AccessError {
     Rules(#[from] RulesetError),
     /// A granted path could not be opened.
     #[error("failed to open {path} for its Landlock rule")]
-    Open { path: PathBuf, source: PathFdError },
+    Open { path: PathBuf, source: Errno },
 }
 
 /// The rules of a sandbox, ready to be applied to processes.
@@ -67,15 +71,15 @@ impl Domain {
             ruleset = ruleset.scope(Scope::from_all(abi))?;
         }
         let mut created = ruleset.create()?;
-        created = created.add_rule(PathBeneath::new(open(Path::new("/"))?, AccessFs::ReadDir))?;
+        let root = Path::new("/");
+        let opened =
+            open(root).map_err(|source| AccessError::Open { path: root.to_owned(), source })?;
+        created = created.add_rule(PathBeneath::new(opened, AccessFs::ReadDir))?;
         for (path, access) in rules {
-            match PathFd::new(path) {
-                Ok(fd) => created = add(created, fd, path, *access, abi)?,
-                Err(PathFdError::OpenCall { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound =>
-                {
-                    note(skipped, path);
-                }
+            match open(path) {
+                Ok(fd) => created = add(created, fd, *access, abi)?,
+                // A link appeared since it was looked for, by somebody who shares what is mounted.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => note(skipped, path),
                 Err(source) => return Err(AccessError::Open { path: path.clone(), source }),
             }
         }
@@ -88,14 +92,16 @@ impl Domain {
     }
 }
 
-fn open(path: &Path) -> Result<PathFd, AccessError> {
-    PathFd::new(path).map_err(|source| AccessError::Open { path: path.to_owned(), source })
+/// Opens a path that leads over no link.
+fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve)
 }
 
 fn add(
     ruleset: RulesetCreated,
-    fd: PathFd,
-    path: &Path,
+    fd: OwnedFd,
     access: Access,
     abi: ABI,
 ) -> Result<RulesetCreated, AccessError> {
@@ -104,7 +110,9 @@ fn add(
         Access::ReadWrite => AccessFs::from_all(abi),
     };
     // A file or device cannot have the rights of a directory, and the kernel refuses a rule that says so.
-    let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(abi) };
+    let is_directory = rustix::fs::fstat(&fd)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+    let rights = if is_directory { rights } else { rights & AccessFs::from_file(abi) };
     Ok(ruleset.add_rule(PathBeneath::new(fd, rights))?)
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn enter(
     )
     .map_err(at("attach the new root at", stage))?;
     let tree = Tree::new(root, owner);
-    let (Shown { view, system, etc }, united) = match base {
+    let (Shown { mut view, system, etc }, united) = match base {
         Base::Shown(shown) => (shown, None),
         Base::Layers(layers) => {
             let united = layers.unite(&tree)?;
@@ -101,6 +101,8 @@ pub(crate) fn enter(
         }
     };
     etc::populate(&tree, spec, etc.as_ref())?;
+    // Before a link of what is shown could lead into all of it.
+    united.map_or(Ok(()), United::leave)?;
     for (link, target) in &view.links {
         tree.symlink(link, target)?;
     }
@@ -110,15 +112,11 @@ pub(crate) fn enter(
     fixtures::populate(&tree, spec, devices)?;
     let writable = fixtures::writable_directories(&tree, spec, &view)?;
     for source in binds {
-        // What is at home was made by the sandbox: a link there could lead the mount over anything.
-        if spec.layers().is_some() && source.destination.starts_with(&spec.user.home) {
-            tree.real_directory(&source.destination)?;
-        }
         tree.attach(&source.mount, &source.destination)?;
     }
-    united.map_or(Ok(()), United::leave)?;
+    let rules = rules(&tree, spec, &mut view, &writable)?;
     seal(tree, &writable)?;
-    Ok(Grants { rules: rules(spec, &view, &writable), skipped: view.skipped })
+    Ok(Grants { rules, skipped: view.skipped })
 }
 
 /// Where the content of the root comes from, before the new root covers anything.
@@ -233,25 +231,34 @@ fn seal(tree: Tree, writable: &[PathBuf]) -> Result<(), MountError> {
     rustix::process::chdir("/").map_err(at("enter", root))
 }
 
-fn leads_through_link(path: &Path) -> bool {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let opened =
-        rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
-    matches!(opened, Err(rustix::io::Errno::LOOP))
-}
-
-/// The Landlock rules that say the same as the mounts, for a second, independent layer.
-fn rules(spec: &SandboxSpec, view: &View, writable: &[PathBuf]) -> Vec<(PathBuf, Access)> {
+/// The Landlock rules that say the same as the mounts, for a second, independent layer. Their paths lead over no link: a
+/// rule would follow those that the sandbox made.
+fn rules(
+    tree: &Tree,
+    spec: &SandboxSpec,
+    view: &mut View,
+    writable: &[PathBuf],
+) -> Result<Vec<(PathBuf, Access)>, MountError> {
     let mut rules = vec![];
-    let skipped = |path: &PathBuf| view.skipped.iter().any(|skip| &skip.path == path);
-    for path in spec.read_only.iter().filter(|path| !skipped(path)) {
-        rules.push((path.clone(), Access::ReadOnly));
-    }
-    let asked = |path: &&PathBuf| !skipped(path);
-    // A home that outlives the sandbox may hold links where it had directories; a rule would follow them.
-    let real = |path: &&PathBuf| !(path.starts_with(&spec.user.home) && leads_through_link(path));
-    for path in spec.read_write.iter().filter(asked).filter(real) {
-        rules.push((path.clone(), Access::ReadWrite));
+    let mut untrusted = writable.to_vec();
+    untrusted.extend(spec.binds.iter().map(|bind| bind.destination.clone()));
+    untrusted.extend(spec.read_write.iter().cloned());
+    let read_only = spec.read_only.iter().map(|path| (path, Access::ReadOnly));
+    let read_write = spec.read_write.iter().map(|path| (path, Access::ReadWrite));
+    for (path, access) in read_only.chain(read_write) {
+        if view.skipped.iter().any(|skip| &skip.path == path) {
+            continue;
+        }
+        let way = links::follow_all(tree.root(), path).map_err(at("look at", path))?;
+        let inside =
+            |link: &PathBuf| untrusted.iter().any(|place| link.starts_with(place) && link != place);
+        if way.links.iter().any(inside) {
+            let reason = "a link leads there from a place that the sandbox may write";
+            view.skipped.push(SkippedPath { path: path.clone(), reason: reason.into() });
+        } else {
+            // One that is not there is told of when its rule is made.
+            rules.push((way.real.unwrap_or_else(|| path.clone()), access));
+        }
     }
     for bind in &spec.binds {
         rules.push((bind.destination.clone(), bind.access));
@@ -262,5 +269,5 @@ fn rules(spec: &SandboxSpec, view: &View, writable: &[PathBuf]) -> Vec<(PathBuf,
     }
     rules.extend(fixtures::rules());
     rules.extend(etc::rules());
-    rules
+    Ok(rules)
 }

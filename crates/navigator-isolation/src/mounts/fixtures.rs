@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::tree::Tree;
@@ -101,15 +102,18 @@ pub(super) fn writable_directories(
             continue;
         }
         if inside(&kept) {
-            if tree.open(path).is_err() {
-                tree.own_directory(path, 0o755)?;
+            match tree.open(path) {
+                Err(Errno::NOENT) => tree.own_directory(path, 0o755)?,
+                // A file or link of that name is what the sandbox made there.
+                Ok(_) | Err(Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(at("open", path)(error)),
             }
             continue;
         }
         if spec.binds.iter().any(|bind| path.starts_with(&bind.destination)) {
             continue;
         }
-        if view.has(path)? && !is_fixture(path, spec) {
+        if view.has(path) && !is_fixture(path, spec) {
             if view.is_host() {
                 return Err(at(
                     "make writable, since a run never changes the host's system,",
@@ -120,7 +124,11 @@ pub(super) fn writable_directories(
             }
             continue;
         }
-        tree.own_directory(path, 0o755)?;
+        match tree.open(path) {
+            // What the sandbox made there stays; that there is no such directory is told of with its rule.
+            Err(Errno::NOTDIR | Errno::LOOP) => continue,
+            Ok(_) | Err(_) => tree.own_directory(path, 0o755)?,
+        }
         kept.push(path.clone());
     }
     Ok(kept)

@@ -11,8 +11,16 @@ use rustix::io::Errno;
 /// Most links on the way to one file, as for the kernel (`path_resolution(7)`).
 pub(crate) const LINKS: usize = 40;
 
-/// Where each link on the way really is, as far as the path exists.
-pub(super) fn on_the_way(root: BorrowedFd<'_>, path: &Path) -> Result<Vec<PathBuf>, Errno> {
+/// A path that was followed.
+pub(super) struct Way {
+    /// Where each link really is.
+    pub(super) links: Vec<PathBuf>,
+    /// Where it leads, over no link; nothing when it does not exist.
+    pub(super) real: Option<PathBuf>,
+}
+
+/// Follows a path as far as it exists.
+pub(super) fn follow_all(root: BorrowedFd<'_>, path: &Path) -> Result<Way, Errno> {
     let mut left: VecDeque<OsString> = names(path).collect();
     let (mut real, mut links) = (PathBuf::from("/"), vec![]);
     while let Some(name) = left.pop_front() {
@@ -25,18 +33,20 @@ pub(super) fn on_the_way(root: BorrowedFd<'_>, path: &Path) -> Result<Vec<PathBu
         match rustix::fs::readlinkat(root, below, vec![]) {
             // No link.
             Err(Errno::INVAL) => real = next,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => break,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {
+                return Ok(Way { links, real: None });
+            }
             Err(error) => return Err(error),
             Ok(target) => {
                 links.push(next);
                 if links.len() > LINKS {
-                    break;
+                    return Ok(Way { links, real: None });
                 }
                 follow(target.into_bytes(), &mut real, &mut left);
             }
         }
     }
-    Ok(links)
+    Ok(Way { links, real: Some(real) })
 }
 
 /// Goes on with a link's target: what it names comes before what is left.
@@ -72,7 +82,7 @@ mod tests {
         symlink("../../usr", dir.path().join("var/lib/turned")).unwrap();
         symlink("self", dir.path().join("self")).unwrap();
         let root = std::fs::File::open(dir.path()).unwrap();
-        let links = |path: &str| on_the_way(root.as_fd(), Path::new(path)).unwrap();
+        let links = |path: &str| follow_all(root.as_fd(), Path::new(path)).unwrap().links;
         assert_eq!(links("/data/lib/turned/bin"), ["/data", "/var/lib/turned"].map(PathBuf::from));
         assert!(links("/var/lib").is_empty() && links("/nothing/there").is_empty());
         assert!(links("/self").len() > LINKS);

@@ -11,6 +11,10 @@ use rustix::mount::MoveMountFlags;
 use super::{MountError, at};
 use crate::sys::{self, Depth};
 
+/// How paths of the new root are looked up.
+const REAL: ResolveFlags =
+    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+
 /// The new root.
 pub(super) struct Tree {
     root: OwnedFd,
@@ -26,14 +30,24 @@ impl Tree {
         self.root.as_fd()
     }
 
-    /// Opens a path that exists, treating the new root as `/` for every link on the way.
+    /// Opens a path that exists and leads over no link: what is mounted already may be the sandbox's own, and its links
+    /// could lead anywhere in this tree.
     pub(super) fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        open_beneath(self.root.as_fd(), path)
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), REAL)
     }
 
     /// Makes a directory and its missing parents, or opens the one that is there.
     pub(super) fn directory(&self, path: &Path) -> Result<OwnedFd, MountError> {
-        match self.open(path) {
+        self.directory_by(path, &|path| self.open(path))
+    }
+
+    fn directory_by(
+        &self,
+        path: &Path,
+        open: &dyn Fn(&Path) -> Result<OwnedFd, Errno>,
+    ) -> Result<OwnedFd, MountError> {
+        match open(path) {
             Ok(fd) => return Ok(fd),
             Err(Errno::NOENT) => {}
             Err(error) => return Err(at("open", path)(error)),
@@ -41,10 +55,10 @@ impl Tree {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(at("make directory", path)(io::Error::from(io::ErrorKind::InvalidInput)));
         };
-        let parent = self.directory(parent)?;
+        let parent = self.directory_by(parent, open)?;
         rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))
             .map_err(at("make directory", path))?;
-        self.open(path).map_err(at("open", path))
+        open(path).map_err(at("open", path))
     }
 
     /// Makes a directory that belongs to the sandbox's user.
@@ -55,7 +69,7 @@ impl Tree {
             path,
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            REAL,
         )
         .map_err(at("open", path))?;
         let (uid, gid) = self.owner;
@@ -88,24 +102,13 @@ impl Tree {
         self.file(path, content, mode)
     }
 
-    /// Checks that no link is on the way to a path, as far as that exists.
-    pub(super) fn real_directory(&self, path: &Path) -> Result<(), MountError> {
-        let links =
-            super::links::on_the_way(self.root.as_fd(), path).map_err(at("look at", path))?;
-        match links.first() {
-            None => Ok(()),
-            Some(link) => Err(at("mount, since a link of the sandbox leads elsewhere,", link)(
-                io::Error::from(io::ErrorKind::InvalidInput),
-            )),
-        }
-    }
-
-    /// Makes a symbolic link unless something is there already.
+    /// Makes a symbolic link unless something is there already. Only our own links may be on the way, so nothing of a
+    /// root filesystem is mounted yet.
     pub(super) fn symlink(&self, path: &Path, target: &Path) -> Result<(), MountError> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(at("make link", path)(io::Error::from(io::ErrorKind::InvalidInput)));
         };
-        let parent = self.directory(parent)?;
+        let parent = self.directory_by(parent, &|path| open_beneath(self.root.as_fd(), path))?;
         match rustix::fs::symlinkat(target, &parent, name) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(error) => Err(at("make link", path)(error)),
@@ -117,6 +120,9 @@ impl Tree {
         let place = match self.open(path) {
             Ok(place) => place,
             Err(Errno::NOENT) => self.make_place(mount, path)?,
+            Err(error @ Errno::LOOP) => {
+                return Err(at("mount over a link on the way to", path)(error));
+            }
             Err(error) => return Err(at("open", path)(error)),
         };
         rustix::mount::move_mount(

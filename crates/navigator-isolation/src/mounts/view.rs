@@ -28,6 +28,8 @@ pub(super) struct View {
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// Paths of the policy that are not there.
     pub(super) skipped: Vec<SkippedPath>,
+    /// Writable paths of the policy that are there.
+    present: Vec<PathBuf>,
 }
 
 /// Who may change a root filesystem.
@@ -61,7 +63,7 @@ impl View {
         let base = base.canonicalize().map_err(at("open root", base))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&base, flags, Mode::empty()).map_err(at("open root", &base))?;
-        let mut view = Self { base, dir, whose, links: vec![], skipped: vec![] };
+        let mut view = Self { base, dir, whose, links: vec![], skipped: vec![], present: vec![] };
         view.mirror_top_links();
         Ok(view)
     }
@@ -99,6 +101,7 @@ impl View {
             sources.push(Source { destination: real, mount });
         }
         self.open_writable(spec, &mut sources)?;
+        self.note_present(spec)?;
         Ok(sources)
     }
 
@@ -123,11 +126,10 @@ impl View {
     }
 
     fn turned(&self, path: &Path, writable: &[PathBuf]) -> Result<bool, MountError> {
-        let links =
-            super::links::on_the_way(self.dir.as_fd(), path).map_err(at("look at", path))?;
+        let way = super::links::follow_all(self.dir.as_fd(), path).map_err(at("look at", path))?;
         let inside =
             |link: &PathBuf| writable.iter().any(|place| link.starts_with(place) && link != place);
-        Ok(links.iter().any(inside))
+        Ok(way.links.iter().any(inside))
     }
 
     fn is_skipped(&self, path: &Path) -> bool {
@@ -156,6 +158,17 @@ impl View {
         }
         for path in paths {
             let Some(real) = self.resolve(path)? else { continue };
+            if let Some(reason) = refused(path, &real, spec) {
+                if path == &spec.user.home {
+                    let elsewhere = std::io::Error::other(reason);
+                    return Err(at("use the image's home directory", path)(elsewhere));
+                }
+                self.skipped.push(SkippedPath { path: path.clone(), reason: reason.into() });
+                continue;
+            }
+            if &real != path {
+                self.links.push((path.clone(), real.clone()));
+            }
             let mount = clone_real(&self.outside(&real))?;
             restrict(mount.as_fd(), Access::ReadWrite, &real)?;
             sources.push(Source { destination: real, mount });
@@ -167,8 +180,11 @@ impl View {
         let again = self.dir.try_clone().map_err(at("open root", &self.base))?;
         let tree = Tree::new(again, owner);
         for path in paths {
-            if self.resolve(path)?.is_none() {
-                tree.own_directory(path, 0o755)?;
+            match tree.open(path) {
+                Err(Errno::NOENT) => tree.own_directory(path, 0o755)?,
+                // A link of the image, or what the sandbox made there.
+                Ok(_) | Err(Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(at("open", path)(error)),
             }
         }
         Ok(())
@@ -183,9 +199,18 @@ impl View {
         tree::open_beneath(self.dir.as_fd(), etc).map(Some).map_err(at("open", etc))
     }
 
-    /// Whether a path exists in the root filesystem and may be seen there.
-    pub(super) fn has(&self, path: &Path) -> Result<bool, MountError> {
-        Ok(self.visible(path) && self.resolve(path)?.is_some())
+    /// Whether a writable path of the policy exists in the root filesystem and may be seen there.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.present.iter().any(|present| present == path)
+    }
+
+    fn note_present(&mut self, spec: &SandboxSpec) -> Result<(), MountError> {
+        for path in &spec.read_write {
+            if self.visible(path) && self.resolve(path)?.is_some() {
+                self.present.push(path.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Whether this is the host's own root.
@@ -200,6 +225,7 @@ impl View {
         }
         let reason = if self.visible(path) {
             match self.resolve(path)? {
+                Some(real) if is_own(&real, spec) => OWN_PLACE,
                 Some(real) if self.visible(&real) => return Ok(Some(real)),
                 Some(_) => "it leads to a directory that is not part of this root",
                 None => "this root does not have it",
@@ -231,6 +257,32 @@ impl View {
         let real = std::fs::read_link(link).map_err(at("look at", path))?;
         Ok(real.strip_prefix(&self.base).ok().map(|below| Path::new("/").join(below)))
     }
+}
+
+/// Why a path of a root filesystem is not shown where it leads.
+const OWN_PLACE: &str = "it leads to what every sandbox has of its own";
+/// Why it may not be written.
+const SYSTEM_PLACE: &str = "a link leads to a directory of the system";
+
+/// Why a writable path may not be what it leads to; nothing when it may.
+fn refused(path: &Path, real: &Path, spec: &SandboxSpec) -> Option<&'static str> {
+    if path == spec.user.home {
+        return (real != path).then_some("it is a link");
+    }
+    if is_own(real, spec) {
+        return Some(OWN_PLACE);
+    }
+    let of_system = SYSTEM.iter().any(|system| real.starts_with(system));
+    (real != path && of_system).then_some(SYSTEM_PLACE)
+}
+
+/// Whether a path is a place of ours, or holds all of them, so that nothing of a root filesystem may cover it.
+fn is_own(real: &Path, spec: &SandboxSpec) -> bool {
+    let hidden = Path::new("/").join(super::HIDDEN);
+    real == Path::new("/")
+        || real.starts_with(hidden)
+        || super::etc::is_synthetic(real)
+        || is_fixture(real, spec)
 }
 
 /// Whether the sandbox has the path of its own, so that nothing of the root filesystem is needed.
