@@ -65,7 +65,7 @@ def test_what_the_image_is_made_of_is_listed(owner, sandbox):
 
 
 def test_the_labels_name_the_list_and_the_policy(person):
-    labels = person.json("image", "inspect", "base")["labels"]
+    labels = person.json("image", "inspect", "base")["config"]["labels"]
     assert labels["dev.navigator.sbom"] == "/usr/share/navigator/sbom.json"
     assert labels["dev.navigator.policy"] == "/etc/navigator/policy.yaml"
 
