@@ -10,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 
-CONTEXT = pathlib.Path(__file__).parents[2] / "deploy/docker"
-# What a clone may have besides in the build's directory: wheels that somebody has built.
-UNTRACKED = "*.whl"
+CLONE = pathlib.Path(__file__).parents[2]
+CONTEXT = CLONE / "deploy/docker"
+# The SDK, which the image is given as a wheel.
+SDK = CLONE / "python"
+# What a clone may have besides: wheels that somebody has built, and what Python has compiled.
+UNTRACKED = ("*.whl", "*.pyc", "__pycache__")
 DEBIAN = "bookworm"
 OFFICIAL = "http://deb.debian.org/debian"
 # One agent stands for all: each is a few hundred megabytes.
@@ -40,12 +43,13 @@ def _key():
     """Changes with everything that goes into the image but the registries' packages."""
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     for path in _inputs():
-        digest.update(f"{path.relative_to(CONTEXT)}\0".encode() + path.read_bytes())
+        digest.update(f"{path.relative_to(CLONE)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _inputs():
-    return sorted(path for path in CONTEXT.rglob("*") if path.is_file() and not path.match(UNTRACKED))
+    found = [*CONTEXT.rglob("*"), SDK / "pyproject.toml", *(SDK / "navigator").rglob("*")]
+    return sorted(path for path in found if path.is_file() and not any(path.match(pattern) for pattern in UNTRACKED))
 
 
 def _debian(kept):
@@ -78,7 +82,9 @@ def _build(debian, to):
         store = ["buildah", "--storage-driver", "vfs", "--root", here / "store", "--runroot", here / "run"]
         _run(*store, "bud", "--quiet", "--tag", "localhost/debian", first)
         context = here / "context"
-        shutil.copytree(CONTEXT, context, ignore=shutil.ignore_patterns(UNTRACKED))
+        shutil.copytree(CONTEXT, context, ignore=shutil.ignore_patterns(*UNTRACKED))
+        shutil.copytree(SDK, here / "sdk", ignore=shutil.ignore_patterns(*UNTRACKED))
+        _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", context / "packages", here / "sdk")
         words = ["--build-arg", "BASE=localhost/debian", "--build-arg", f"AGENTS={AGENTS}", *_secrets(here)]
         part = here / "layout"
         _run(*store, "bud", "--isolation", "chroot", *words, "--file", context / "Dockerfile.base", "--tag", "made", context)

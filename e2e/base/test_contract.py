@@ -6,7 +6,7 @@ import pytest
 
 from wire import api
 
-SDK = ("cloudpickle", "grpc", "google.protobuf", "openai", "pip")
+SDK = ("cloudpickle", "grpc", "google.protobuf", "openai", "navigator", "pip")
 POLICY = pathlib.Path(__file__).parents[2] / "deploy/docker/policy.yaml"
 
 

@@ -1,6 +1,7 @@
 """Packages install from the real index under the image's own policy, by every tool, and only where they may."""
 import pytest
 
+import policies
 from client import gathered
 from wire import api, data
 
@@ -65,3 +66,16 @@ def test_what_was_installed_outlives_a_stop(owner, sandbox):
 def test_another_program_does_not_reach_the_index(owner, sandbox):
     ran = run(owner, sandbox, "curl", "-sS", "https://pypi.org/simple/cowsay/")
     assert ran.code != 0 and b"403" in ran.err, ran
+
+
+def test_a_program_whose_libraries_can_be_changed_reaches_nothing(owner):
+    rule = policies.rule(policies.endpoint("pypi.org"))
+    files = policies.files(["/usr", "/lib", "/lib64", "/etc"], ["/sandbox", "/tmp", "/dev/null"])
+    fetch = ["curl", "-sSo", "/dev/null", "https://pypi.org/simple/cowsay/"]
+    for writable in ([], ["/usr/lib"]):
+        files.read_write.extend(writable)
+        policy = policies.offline(filesystem=files, network_policies={"pypi": rule})
+        sandbox = owner.create(template=data.SandboxTemplate(image="base"), policy=policy)
+        ran = run(owner, sandbox, *fetch)
+        assert (ran.code != 0 and b"403" in ran.err) if writable else ran.code == 0, ran
+        owner.delete(sandbox.name)
