@@ -12,6 +12,9 @@ class Person:
 
     def __init__(self, gateway, own=False):
         self.gateway = gateway
+        user = gateway.user if own else None
+        # What makes a child process that user's.
+        self.become = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         self.home = gateway.directory("home" if own else "elsewhere")
         self.environment = {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "TERM": "xterm-256color"}
         if own:
@@ -30,6 +33,7 @@ class Person:
         how.setdefault("stdin", subprocess.DEVNULL if "input" not in how else None)
         if how["stdin"] is None:
             del how["stdin"]
+        how.update(self.become)
         done = subprocess.run(
             [self.gateway.binary, *words], env=self.environment, cwd=self.home, capture_output=True, timeout=longest, **how
         )
@@ -42,11 +46,12 @@ class Person:
 
     def start(self, *words, **how):
         """Starts a command of navigator."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how, **self.become}
         return subprocess.Popen([self.gateway.binary, *words], env=self.environment, cwd=self.home, **pipes)
 
     def tool(self, *words, check=True, longest=LONGEST, **how):
         """Runs a program of this machine, as this user would."""
+        how.update(self.become)
         done = subprocess.run(words, env=self.environment, cwd=self.home, capture_output=True, timeout=longest, **how)
         assert not check or done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr.decode()}"
         return done

@@ -49,7 +49,7 @@ class Ssh:
 
     def start(self, *command, options=(), **how):
         """Starts a command line in the sandbox."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how, **self.person.become}
         return subprocess.Popen(self.words(*options) + list(command), env=self.person.environment, cwd=self.person.home, **pipes)
 
     def sftp(self, *lines, check=True):
@@ -75,6 +75,7 @@ class Ssh:
             env=self.person.environment,
             cwd=self.person.home,
             start_new_session=True,
+            **self.person.become,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::{clients, shell};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("setpriv", "util-linux"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
@@ -27,6 +27,8 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("ps", "procps"),
     ("skopeo", "skopeo"),
     ("docker-registry", "docker-registry"),
+    ("buildah", "buildah"),
+    ("debootstrap", "debootstrap"),
 ];
 /// The server of the tests with `ssh`, which is in few people's `PATH`.
 const SSHD: &str = "/usr/sbin/sshd";
@@ -60,7 +62,9 @@ fn api(python: &Path) -> Result<()> {
 fn pytest(python: &Path, what: &[&str]) -> Result<()> {
     let mut tests = Command::new(python);
     tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(what);
-    shell::run(tests.env("NAVIGATOR_BIN", clients::target()?.join("debug/navigator")))
+    let target = clients::target()?;
+    tests.env("NAVIGATOR_TEST_IMAGES", target.join("images"));
+    shell::run(tests.env("NAVIGATOR_BIN", target.join("debug/navigator")))
 }
 
 fn install() -> Result<()> {

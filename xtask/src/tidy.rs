@@ -26,7 +26,7 @@ const BANNED: [&str; 9] = [
     "async-std",
 ];
 /// Dependencies that would turn the architecture around: crate, and what it must never reach.
-const FORBIDDEN: [(&str, &[&str]); 12] = [
+const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("navigator-policy", &["tokio", "http", "hyper", "rustix", "jiff", "nix"]),
     ("navigator-isolation", &["navigator-policy", "navigator-egress", "tokio", "hyper"]),
     ("navigator-egress", &["navigator-isolation", "navigator-supervisor", "tonic", "prost"]),

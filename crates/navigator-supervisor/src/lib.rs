@@ -24,6 +24,7 @@ mod start;
 mod supervise;
 mod terminal;
 mod trust;
+mod unwritable;
 mod users;
 
 pub use audit_log::{AuditError, DistinctDenial};

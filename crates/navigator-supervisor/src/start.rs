@@ -24,6 +24,7 @@ use crate::request::{Judging, Request};
 use crate::revisions::Revisions;
 use crate::terminal;
 use crate::trust::{Trust, TrustError};
+use crate::unwritable;
 
 /// How long the runtime keeps an idle thread: longer than any sandbox lives.
 const HELPER_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -91,7 +92,7 @@ pub(crate) fn start_telling(
     let (stdio, size) = terminal::wiring(request.terminal);
     (process.stdio, process.terminal) = (stdio, size);
     let audit = Arc::new(AuditLog::open(&request.audit_file)?.telling(lines));
-    let read_only = unwritable(&spec);
+    let planned = spec.clone();
     let limits = limits::prepare(&request.limits, &request.name)?;
     let starting = navigator_isolation::launch(spec, None)?;
     limits.attach(starting.pid())?;
@@ -109,6 +110,7 @@ pub(crate) fn start_telling(
     let mut sandbox = starting.ready()?;
     let opened = sandbox.take_opened().ok_or(StartupError::Sockets { missing: "everything" })?;
     let root = opened.root_dir.try_clone().map_err(StartupError::Runtime)?;
+    let read_only = unwritable(&planned, &root);
     let captured = opened.sockets.iter().filter_map(|(kind, _)| match kind {
         WayKind::Tcp(port) => Some(*port),
         WayKind::DnsUdp | WayKind::DnsTcp | WayKind::SockDiag | WayKind::Connects => None,
@@ -167,13 +169,12 @@ pub(crate) fn start_telling(
 
 /// The granted paths below which nothing in the sandbox can be changed, under any name. `/proc` and `/dev` lead
 /// elsewhere by links.
-fn unwritable(spec: &SandboxSpec) -> Vec<String> {
+fn unwritable(spec: &SandboxSpec, inside: &std::os::fd::OwnedFd) -> Vec<String> {
     let root = match &spec.root {
         RootView::Host => Path::new("/"),
         RootView::Directory(root) => root,
-        // Where their links lead is known inside only: what nobody can change is not known then, and nothing is trusted
-        // for that.
-        RootView::Layers(_) => return vec![],
+        // Where their links lead is known inside only.
+        RootView::Layers(layers) => return unwritable::of_layers(spec, layers, inside),
     };
     let writable = Writable {
         inside: spec
@@ -273,12 +274,16 @@ fn egress(
 
 /// The path without links inside the sandbox, when it differs from the one given.
 pub(crate) fn real_path(root: &std::os::fd::OwnedFd, path: &str) -> Option<String> {
+    resolved(root, path).filter(|real| real != path)
+}
+
+/// The path without links inside the sandbox, when it is there.
+pub(crate) fn resolved(root: &std::os::fd::OwnedFd, path: &str) -> Option<String> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let fd = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve).ok()?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
-    let real = std::fs::read_link(link).ok()?.into_os_string().into_string().ok()?;
-    (real != path).then_some(real)
+    std::fs::read_link(link).ok()?.into_os_string().into_string().ok()
 }
 
 fn ways(opened: Opened) -> Result<Ways, StartupError> {
