@@ -104,11 +104,17 @@ def test_limits_that_mean_nothing_are_refused(client, nothing_is_made, values):
         client.begin(template=data.SandboxTemplate(resources=limits(**values)))
 
 
-@pytest.mark.parametrize("image", ["relative/root", "debian:12", "/not/here", "/etc/passwd", "/usr/../etc", "a\nb"])
+@pytest.mark.parametrize("image", ["/not/here", "/etc/passwd", "/usr/../etc", "a\nb", "x" * 10_000])
 def test_images_that_are_no_directory_are_refused(owner, gateway, image):
     with refused(grpc.StatusCode.INVALID_ARGUMENT):
         owner.begin(template=data.SandboxTemplate(image=image))
     assert owner.sandboxes() == []
+
+
+@pytest.mark.parametrize("image", ["relative/root", "debian:12", "../../etc", "sha256:" + "0" * 64, "a b", "@", "UPPER"])
+def test_images_that_are_not_in_the_store_make_no_sandbox(client, nothing_is_made, image):
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "image"):
+        client.begin(template=data.SandboxTemplate(image=image))
 
 
 @pytest.mark.parametrize(
