@@ -2,6 +2,7 @@
 import pytest
 
 import layout
+from waiting import eventually
 
 
 def test_layers_lie_over_each_other_as_their_maker_meant(owner, sandbox):
@@ -171,3 +172,30 @@ def test_a_sandbox_of_the_host_has_no_changes_to_keep(owner):
         done = owner.run("sandbox", *words, check=False)
         assert done.returncode == 1 and b"image" in done.stderr, done
     owner.run("sandbox", "delete", "hosted", "-y")
+
+
+def test_a_fork_has_the_policy_that_was_asked_for_even_before_that_is_in_force(owner):
+    policy = owner.home / "waits.yaml"
+    policy.write_text("version: 1\nfilesystem_policy: { read_only: [/usr] }\nprocess: { run_as_user: nobody-such }\n")
+    owner.run("sandbox", "create", "waits", "--policy", str(policy), "--from", "tools:1", "-d")
+    owner.run("sandbox", "fork", "waits", "forked", "-d")
+    for name in ("waits", "forked"):
+        assert "nobody-such" in owner.run("sandbox", "policy", "get", name).stdout.decode()
+        owner.run("sandbox", "delete", name, "-y")
+
+
+def test_a_fork_that_gets_no_name_leaves_no_copy(owner, sandbox):
+    owner.shell(sandbox, "echo mine > mine")
+    places = owner.gateway.state / "sandboxes"
+    before = {path.name for path in places.iterdir()}
+    done = owner.run("sandbox", "fork", sandbox, sandbox, check=False)
+    assert done.returncode == 1 and b"already" in done.stderr, done
+    eventually("the copy is gone", lambda: {path.name for path in places.iterdir() if "-" in path.name} <= before)
+
+
+def test_files_of_ours_are_there_whatever_the_policy_lists(owner):
+    policy = owner.home / "ours.yaml"
+    policy.write_text("version: 1\nfilesystem_policy: { read_only: [/usr, /lib, /lib64, /etc/hosts, /etc/passwd] }\n")
+    for source in ("tools:1", "host"):
+        done = owner.run("run", "--policy", str(policy), "--from", source, "--", "cat", "/etc/hosts", "/etc/passwd")
+        assert b"navigator" in done.stdout and b"sandbox:x:1000" in done.stdout and b"not available" not in done.stderr

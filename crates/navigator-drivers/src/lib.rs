@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use navigator_images::{ChangesError, CommitError, CopyError, StoreError};
+use navigator_images::{ChangesError, CommitError, CopyError, ReferenceError, StoreError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -66,8 +66,8 @@ pub enum DriverError {
         source: StoreError,
     },
     /// The name is no tag.
-    #[error("failed to name the snapshot: `{0}` is no tag")]
-    Tag(String),
+    #[error(transparent)]
+    Tag(ReferenceError),
     /// There is a snapshot of that name.
     #[error("failed to name the snapshot: there is one with the tag `{0}`")]
     Tagged(String),

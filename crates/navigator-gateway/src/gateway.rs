@@ -85,8 +85,7 @@ impl Gateway {
 
     /// Gives an image that is named its whole name, so that the sandbox has the same at every start.
     pub(crate) async fn resolve_image(&self, mut spec: Spec) -> Result<Spec, Failure> {
-        let image = &spec.template.image;
-        if !image.is_empty() && !image.starts_with('/') {
+        if let Some(image) = spec.template.image_name() {
             spec.template.image = self.driver.image(image).await.map_err(|error| match error {
                 DriverError::Image { name, source } => Failure::Precondition(format!(
                     "the image `{name}` cannot be used on the gateway's machine: {source}"

@@ -55,17 +55,12 @@ impl Gateway {
                 "there are {most} sandboxes, which is the limit"
             )));
         }
-        let created = self.record(wanted, spec, policy).await?;
-        let id = created.id;
-        let copied = match changes_of {
-            Some(from) => self.driver.copy_changes(from, id).await.map_err(Failure::from),
-            None => Ok(()),
+        let id = Uuid::now_v7();
+        let created = match changes_of {
+            None => self.record(id, wanted, spec, policy).await?,
+            Some(from) => self.record_copy(id, from, wanted, spec, policy).await?,
         };
-        let made = match copied {
-            Ok(()) => self.converge(id).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = made {
+        if let Err(error) = self.converge(id).await {
             if let Err(error) = self.undo(id).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(sandbox = %id, error, "failed to remove a sandbox that was not made");
@@ -86,15 +81,39 @@ impl Gateway {
         }
     }
 
+    /// Copies first: a record is of a sandbox that could be started at any moment. What has none is removed by the next
+    /// gateway.
+    async fn record_copy(
+        &self,
+        id: Uuid,
+        from: Uuid,
+        wanted: &str,
+        spec: Spec,
+        policy: Option<Policy>,
+    ) -> Result<Sandbox, Failure> {
+        let recorded = match self.driver.copy_changes(from, id).await {
+            Ok(()) => self.record(id, wanted, spec, policy).await,
+            Err(error) => Err(error.into()),
+        };
+        if recorded.is_err()
+            && let Err(error) = self.driver.delete(id).await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(sandbox = %id, error, "a copy of a sandbox stays until the next start");
+        }
+        recorded
+    }
+
     async fn record(
         &self,
+        id: Uuid,
         wanted: &str,
         spec: Spec,
         policy: Option<Policy>,
     ) -> Result<Sandbox, Failure> {
         let first = policy.map(first_revision);
         for name in candidates(wanted)? {
-            let sandbox = new_record(name, spec.clone());
+            let sandbox = new_record(id, name, spec.clone());
             match self.store.create_sandbox(&sandbox, first.as_ref()).await {
                 Ok(()) => return Ok(sandbox),
                 Err(StoreError::NameTaken) => {}
@@ -228,14 +247,14 @@ impl Gateway {
     }
 }
 
-fn new_record(name: Name, spec: Spec) -> Sandbox {
+fn new_record(id: Uuid, name: Name, spec: Spec) -> Sandbox {
     let mut conditions = vec![];
     set(&mut conditions, ready("False", "Created", "it was asked for"));
     if !spec.providers.is_empty() {
         set(&mut conditions, exposed());
     }
     Sandbox {
-        id: Uuid::now_v7(),
+        id,
         name,
         spec,
         desired: Desired::Running,

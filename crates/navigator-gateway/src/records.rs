@@ -149,6 +149,14 @@ pub struct Template {
     pub volume_claim_templates: Option<Value>,
 }
 
+impl Template {
+    /// The name of the image that it is made from; nothing for the machine's own system or a directory.
+    #[must_use]
+    pub fn image_name(&self) -> Option<&str> {
+        Some(self.image.as_str()).filter(|image| !image.is_empty() && !image.starts_with('/'))
+    }
+}
+
 /// A part of the gateway's machine in a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {

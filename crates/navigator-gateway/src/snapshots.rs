@@ -8,7 +8,7 @@ use std::sync::Arc;
 use navigator_drivers::{ChangeKind, DriverError};
 use navigator_proto::v1 as proto;
 use navigator_proto::v1::sandbox_change::Kind;
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::failure::Failure;
@@ -38,7 +38,7 @@ impl Gateway {
             .chunks(TOGETHER)
             .map(|changes| Ok(proto::ListSandboxChangesResponse { changes: changes.to_vec() }))
             .collect();
-        Ok(Box::pin(tokio_stream::iter(messages).fuse()))
+        Ok(Box::pin(tokio_stream::iter(messages)))
     }
 
     /// Makes an image of a sandbox, and gives its whole name.
@@ -55,20 +55,19 @@ impl Gateway {
     ) -> Result<Sandbox, Failure> {
         let sandbox = self.named(name).await?;
         image(&sandbox)?;
-        let policy = self.store.last_loaded_revision(sandbox.id).await?;
-        let policy = policy.map(|revision| revision.policy);
+        // What it would start with itself: one that waits to be loaded is no reason for another one.
+        let policy = self.policy_to_start_with(&sandbox).await?.map(|(_, policy)| policy);
         self.create(new_name, sandbox.spec, policy, Some(sandbox.id)).await
     }
 }
 
 /// The image that a sandbox is made from.
 fn image(sandbox: &Sandbox) -> Result<&str, Failure> {
-    match sandbox.spec.template.image.as_str() {
-        image if image.is_empty() || image.starts_with('/') => Err(Failure::Precondition(
+    sandbox.spec.template.image_name().ok_or_else(|| {
+        Failure::Precondition(
             "the sandbox is not made from an image, so that what it changed is not known".into(),
-        )),
-        image => Ok(image),
-    }
+        )
+    })
 }
 
 fn kind(kind: ChangeKind) -> Kind {

@@ -18,6 +18,9 @@ const NAME_LENGTH: usize = 255;
 /// Characters of a tag.
 const TAG_LENGTH: usize = 128;
 
+/// The registry that is none: images that were made here.
+const LOCAL: &str = "localhost";
+
 /// A name of an image: registry, repository, and a tag, a digest or both.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -41,6 +44,22 @@ impl Reference {
     /// Reads a name: `alpine`, `ghcr.io/x/y:1`, `localhost:5000/a@sha256:…`.
     pub fn parse(name: &str) -> Result<Self, ReferenceError> {
         read(name).map_err(|reason| ReferenceError { name: name.into(), reason })
+    }
+
+    /// The name of a snapshot of a sandbox: `localhost/snapshot:TAG`, which no registry has.
+    pub fn snapshot(tag: &str) -> Result<Self, ReferenceError> {
+        let name = format!("{LOCAL}/snapshot:{tag}");
+        let parsed = Self::parse(&name)?;
+        match parsed.tag() == Some(tag) && parsed.digest().is_none() {
+            true => Ok(parsed),
+            false => Err(ReferenceError { name, reason: "that is no tag" }),
+        }
+    }
+
+    /// Whether it was named here, so that no registry has it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.registry == LOCAL
     }
 
     /// Host of the registry, with a port if one is meant.

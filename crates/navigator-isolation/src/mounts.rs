@@ -250,11 +250,9 @@ fn rules(
             continue;
         }
         let way = links::follow_all(tree.root(), path).map_err(at("look at", path))?;
-        let inside =
-            |link: &PathBuf| untrusted.iter().any(|place| link.starts_with(place) && link != place);
-        if way.links.iter().any(inside) {
-            let reason = "a link leads there from a place that the sandbox may write";
-            view.skipped.push(SkippedPath { path: path.clone(), reason: reason.into() });
+        if way.is_turned(&untrusted) {
+            let reason = links::TURNED.into();
+            view.skipped.push(SkippedPath { path: path.clone(), reason });
         } else {
             // One that is not there is told of when its rule is made.
             rules.push((way.real.unwrap_or_else(|| path.clone()), access));

@@ -17,6 +17,8 @@ const TIMES: usize = 60;
 const COPIES: usize = 5;
 /// Bytes of the large file.
 const BYTES: usize = 1 << 30;
+/// Where OpenSSH's file server is.
+const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
 /// Where OpenSSH's server is.
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -191,6 +193,16 @@ impl Bench {
             sftp.arg("-q").arg("-F").arg(&self.config).arg("-b").arg(file).arg(host);
             anyhow::Ok(sftp)
         };
+        // What OpenSSH's client takes by itself, whatever serves it and whatever is between.
+        let alone = |line: String| {
+            let file = self.dir.join("batch");
+            std::fs::write(&file, line)?;
+            let mut sftp = Command::new("sftp");
+            sftp.args(["-q", "-D", SFTP_SERVER, "-b"]).arg(file);
+            anyhow::Ok(sftp)
+        };
+        let put_alone = rate(self.run(alone(format!("put {here} {there}"))?)?);
+        let get_alone = rate(self.run(alone(format!("get {here} {there}"))?)?);
         let put = batch("bench.navigator", format!("put {here} big2"))?;
         ours("1 GiB: sftp put, sandbox", rate(self.run(put)?));
         let get = batch("bench.navigator", format!("get big2 {there}"))?;
@@ -199,6 +211,10 @@ impl Bench {
         let put = rate(self.run(put)?);
         let get = batch("sshd", format!("get {here} {there}"))?;
         let get = rate(self.run(get)?);
+        for (what, found) in [("put", put_alone), ("get", get_alone)] {
+            let name = format!("1 GiB: sftp {what}, no ssh between");
+            rows.push(Row::one(&name, found, "GB/s", Kind::Floor));
+        }
         rows.push(Row::one("1 GiB: sftp put, sshd of this machine", put, "GB/s", Kind::Peer));
         rows.push(Row::one("1 GiB: sftp get, sshd of this machine", get, "GB/s", Kind::Peer));
         Ok(rows)

@@ -9,9 +9,6 @@ use uuid::Uuid;
 use super::blocking;
 use crate::DriverError;
 
-/// Where snapshots have their names.
-const SNAPSHOTS: &str = "localhost/snapshot";
-
 /// The name of an image with its digest behind it.
 pub(super) async fn pinned(store: PathBuf, name: String) -> Result<String, DriverError> {
     let asked = name.clone();
@@ -26,11 +23,6 @@ fn whole_name(image: &Image) -> String {
     let digest = image.digest;
     let called = image.names.first().filter(|called| called.digest().is_none());
     called.map_or_else(|| digest.to_string(), |called| format!("{called}@{digest}"))
-}
-
-/// The image behind a whole name: the digest is what was meant when the sandbox was made.
-fn find(store: &Store, name: &str) -> Result<Image, StoreError> {
-    store.find(name.rsplit_once('@').map_or(name, |(_, digest)| digest))
 }
 
 /// Where overlayfs keeps what a sandbox changed; there is nothing before its first start.
@@ -50,7 +42,7 @@ pub(super) async fn changes(
         if !upper.try_exists()? {
             return Ok(Ok(Ok(vec![])));
         }
-        let image = Store::open(&store).and_then(|store| find(&store, &asked));
+        let image = Store::open(&store).and_then(|store| store.find(&asked));
         Ok(image.map(|image| navigator_images::changes(&upper, &image.visible_layers())))
     });
     let found = found.await?.map_err(|source| DriverError::Image { name, source })?;
@@ -64,9 +56,7 @@ pub(super) async fn snapshot(
     directory: PathBuf,
     tag: String,
 ) -> Result<String, DriverError> {
-    let snapshot = Reference::parse(&format!("{SNAPSHOTS}:{tag}"));
-    let snapshot = snapshot.ok().filter(|name| name.tag() == Some(&tag));
-    let snapshot = snapshot.ok_or_else(|| DriverError::Tag(tag.clone()))?;
+    let snapshot = Reference::snapshot(&tag).map_err(DriverError::Tag)?;
     let made = blocking("make a snapshot".into(), move || {
         let upper = upper(&directory);
         std::fs::create_dir_all(&upper)?;
@@ -84,7 +74,7 @@ fn make(
 ) -> Result<String, DriverError> {
     let failed = |source| DriverError::Image { name: name.to_owned(), source };
     let store = Store::open(store).map_err(failed)?;
-    let parent = find(&store, name).map_err(failed)?;
+    let parent = store.find(name).map_err(failed)?;
     match store.find(&snapshot.to_string()) {
         Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(failed(error)),
@@ -120,7 +110,7 @@ pub(super) async fn copy(
 pub(super) async fn hold(store: PathBuf, name: String, id: Uuid) -> Result<(), DriverError> {
     let asked = name.clone();
     let held = blocking(format!("hold the image of sandbox {id}"), move || {
-        let hold = |store: Store| store.hold(&find(&store, &asked)?, &id.to_string());
+        let hold = |store: Store| store.hold(&store.find(&asked)?, &id.to_string());
         Ok(Store::open(&store).and_then(hold))
     });
     held.await?.map_err(|source| DriverError::Image { name, source })

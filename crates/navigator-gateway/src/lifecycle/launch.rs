@@ -37,13 +37,12 @@ impl Gateway {
         };
         let launch = Zeroizing::new(launch.encode_to_vec());
         let name = sandbox.name.to_string();
-        let image = &sandbox.spec.template.image;
-        let image = (!image.is_empty() && !image.starts_with('/')).then(|| image.clone());
+        let image = sandbox.spec.template.image_name().map(str::to_owned);
         Ok((Workload { id: sandbox.id, name, image, launch }, token_hash))
     }
 
     /// The last policy that was in force; for a new sandbox the one that it was made with, if any.
-    async fn policy_to_start_with(
+    pub(crate) async fn policy_to_start_with(
         &self,
         sandbox: &Sandbox,
     ) -> Result<Option<(u32, Policy)>, Failure> {

@@ -14,7 +14,8 @@ const FEWEST_DIGITS: usize = 6;
 type Names = BTreeMap<Reference, Digest>;
 
 impl Store {
-    /// The image of a name, of a digest `sha256:…`, or of the first digits of one.
+    /// The image of a name, of a digest `sha256:…`, or of the first digits of one. Of a name with a digest behind it that
+    /// no image has as its name, the digest alone counts: it is what was meant, whatever the name means now.
     pub fn find(&self, name: &str) -> Result<Image, StoreError> {
         let locked = self.lock()?;
         let names = self.names(&locked)?;
@@ -22,7 +23,10 @@ impl Store {
             Reference::parse(name).ok().and_then(|reference| names.get(&reference).copied());
         let digest = match named {
             Some(digest) => digest,
-            None => self.by_digits(&locked, name)?,
+            None => {
+                let digits = name.rsplit_once('@').map_or(name, |(_, digest)| digest);
+                self.by_digits(&locked, digits)?
+            }
         };
         self.read_image(&locked, &digest)
     }

@@ -19,6 +19,18 @@ pub(super) struct Way {
     pub(super) real: Option<PathBuf>,
 }
 
+/// Why a path of a policy is left out.
+pub(super) const TURNED: &str = "a link leads there from a place that the sandbox may write";
+
+impl Way {
+    /// Whether it leads over a link in one of these places, so that who may write there may have turned it.
+    pub(super) fn is_turned(&self, places: &[PathBuf]) -> bool {
+        let inside =
+            |link: &PathBuf| places.iter().any(|place| link.starts_with(place) && link != place);
+        self.links.iter().any(inside)
+    }
+}
+
 /// Follows a path as far as it exists.
 pub(super) fn follow_all(root: BorrowedFd<'_>, path: &Path) -> Result<Way, Errno> {
     let mut left: VecDeque<OsString> = names(path).collect();

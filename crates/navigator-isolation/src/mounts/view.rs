@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::tree::Tree;
-use super::{MountError, Source, at, clone_real, restrict, tree};
+use super::{MountError, Source, at, clone_real, etc, links, restrict, tree};
 use crate::spec::{Access, SandboxSpec, SkippedPath};
 
 /// The host's directories that belong to the system and may be seen in a sandbox. Homes, `/run`, `/var`,
@@ -117,19 +117,16 @@ impl View {
             writable.push(path.clone());
         }
         for path in spec.read_only.iter().chain(&spec.read_write) {
-            if !is_fixture(path, spec) && self.turned(path, &writable)? {
-                let reason = "a link leads there from a place that the sandbox may write";
-                self.skipped.push(SkippedPath { path: path.clone(), reason: reason.into() });
+            if is_fixture(path, spec) {
+                continue;
+            }
+            let way = links::follow_all(self.dir.as_fd(), path).map_err(at("look at", path))?;
+            if way.is_turned(&writable) {
+                let reason = links::TURNED.into();
+                self.skipped.push(SkippedPath { path: path.clone(), reason });
             }
         }
         Ok(())
-    }
-
-    fn turned(&self, path: &Path, writable: &[PathBuf]) -> Result<bool, MountError> {
-        let way = super::links::follow_all(self.dir.as_fd(), path).map_err(at("look at", path))?;
-        let inside =
-            |link: &PathBuf| writable.iter().any(|place| link.starts_with(place) && link != place);
-        Ok(way.links.iter().any(inside))
     }
 
     fn is_skipped(&self, path: &Path) -> bool {
@@ -220,7 +217,8 @@ impl View {
 
     /// Where a granted path really is; `None` and a note when it is not part of this root.
     fn locate(&mut self, path: &Path, spec: &SandboxSpec) -> Result<Option<PathBuf>, MountError> {
-        if is_fixture(path, spec) || self.is_skipped(path) {
+        // Ours are there whatever the root filesystem has.
+        if is_fixture(path, spec) || etc::is_synthetic(path) || self.is_skipped(path) {
             return Ok(None);
         }
         let reason = if self.visible(path) {
@@ -281,7 +279,7 @@ fn is_own(real: &Path, spec: &SandboxSpec) -> bool {
     let hidden = Path::new("/").join(super::HIDDEN);
     real == Path::new("/")
         || real.starts_with(hidden)
-        || super::etc::is_synthetic(real)
+        || etc::is_synthetic(real)
         || is_fixture(real, spec)
 }
 

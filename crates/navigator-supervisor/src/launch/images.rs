@@ -35,9 +35,7 @@ pub(super) fn layers(
 ) -> Result<(Layers, BTreeMap<String, String>), ImageError> {
     let failed = |source| ImageError::Store { name: name.to_owned(), source };
     let store = Store::open(store).map_err(failed)?;
-    // The digest behind a name is what was meant when the sandbox was made.
-    let image = store.find(name.rsplit_once('@').map_or(name, |(_, digest)| digest));
-    let image = image.map_err(failed)?;
+    let image = store.find(name).map_err(failed)?;
     let changes = directory.join("changes");
     match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
         .create(&changes)

@@ -13,10 +13,6 @@ use super::pull::{pull, usual_mirrors};
 use super::store;
 use crate::sandbox::progress::Visibility;
 
-/// The registry that is none: images that were made here.
-const LOCAL: &str = "localhost";
-/// Where snapshots have their names.
-const SNAPSHOTS: &str = "localhost/snapshot";
 /// What is put before a name that is one word only, so that teams have short names for their images.
 const CATALOGUE: &str = "NAVIGATOR_CATALOGUE";
 
@@ -54,7 +50,7 @@ impl FromStr for From {
             return Ok(Self::Directory(text.into()));
         }
         if let Some(tag) = text.strip_prefix("snapshot:") {
-            return Ok(Self::Image(Wanted::Named(snapshot(tag)?)));
+            return Ok(Self::Image(Wanted::Named(Reference::snapshot(tag)?)));
         }
         if text.starts_with("sha256:") {
             return Ok(Self::Image(Wanted::Digest(text.into())));
@@ -74,11 +70,6 @@ fn catalogued(name: &str) -> String {
         }
         _ => name.to_owned(),
     }
-}
-
-/// The name of a snapshot in the store.
-pub fn snapshot(tag: &str) -> Result<Reference, ImageError> {
-    Ok(Reference::parse(&format!("{SNAPSHOTS}:{tag}"))?)
 }
 
 /// A root filesystem that is there.
@@ -122,7 +113,7 @@ impl Wanted {
             Self::Imported(source) => Ok(store()?.import(source, None, &Shown::new(visibility))?),
             Self::Digest(digest) => Ok(store()?.find(digest)?),
             Self::Named(name) => match store()?.find(&name.to_string()) {
-                Err(StoreError::NotFound { .. }) if name.registry() != LOCAL => {
+                Err(StoreError::NotFound { .. }) if !name.is_local() => {
                     pull(name, usual_mirrors()?, visibility)
                 }
                 found => Ok(found?),
