@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::{clients, shell};
 
 /// Programs that the tests run, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("setpriv", "util-linux"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
@@ -28,12 +28,14 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("skopeo", "skopeo"),
     ("docker-registry", "docker-registry"),
     ("buildah", "buildah"),
-    ("debootstrap", "debootstrap"),
 ];
-/// The server of the tests with `ssh`, which is in few people's `PATH`.
-const SSHD: &str = "/usr/sbin/sshd";
-/// PostgreSQL's programs, which are in nobody's `PATH`. The tests start servers of their own.
-const POSTGRES: &str = "/usr/lib/postgresql";
+/// What is in few people's `PATH`, and the packages: the server of the tests with `ssh`, what the base image is made of,
+/// and PostgreSQL's programs. The tests start servers of their own.
+const PLACES: [(&str, &str); 3] = [
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("/usr/sbin/debootstrap", "debootstrap"),
+    ("/usr/lib/postgresql", "postgresql"),
+];
 /// The ordinary user that tests run as when they start as root.
 pub const ORDINARY_USER: &str = "navigator-test";
 
@@ -70,12 +72,8 @@ fn pytest(python: &Path, what: &[&str]) -> Result<()> {
 fn install() -> Result<()> {
     let programs = PROGRAMS.iter().filter(|(program, _)| !shell::has(program));
     let mut missing: Vec<&str> = programs.map(|(_, package)| *package).collect();
-    if !Path::new(SSHD).exists() {
-        missing.push("openssh-server");
-    }
-    if !Path::new(POSTGRES).exists() {
-        missing.push("postgresql");
-    }
+    let places = PLACES.iter().filter(|(place, _)| !Path::new(place).exists());
+    missing.extend(places.map(|(_, package)| *package));
     let mut venv = Command::new("/usr/bin/python3");
     if shell::output(venv.args(["-c", "import ensurepip"])).is_err() {
         missing.push("python3-venv");
