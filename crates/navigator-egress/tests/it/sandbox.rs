@@ -19,6 +19,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 const INSIDE: &str = "NAVIGATOR_TEST_INSIDE";
@@ -30,6 +31,7 @@ pub(crate) fn in_namespaces(test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         setup(&["link set lo up", "address add 203.0.113.7/32 dev lo"]);
         setup(&["address add 10.9.9.9/32 dev lo"]);
+        allow_many_files();
         return body();
     }
     let possible = Command::new("unshare").args(NAMESPACES).args(["ip", "link"]).output();
@@ -48,6 +50,12 @@ pub(crate) fn in_namespaces(test: &str, body: impl FnOnce()) {
         + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "inside the namespaces:\n{text}");
     assert!(text.contains("1 passed"), "the test did not run inside:\n{text}");
+}
+
+/// As many descriptors as this user may have: attackers have their connections in this process too.
+fn allow_many_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
 fn setup(commands: &[&str]) {

@@ -40,6 +40,12 @@ fn after_two_hundred_at_once_everything_is_freed() {
         peer.block_on("one ends", echo(&joined, 1));
         let before = supervisor.descriptors();
         peer.block_on("all end", echo(&joined, 200));
-        eventually("all descriptors are closed", || supervisor.descriptors() == before);
+        if before.is_none() && !rustix::process::geteuid().is_root() {
+            println!("skipped: only root may look at a supervisor's descriptors");
+            return;
+        }
+        eventually("all descriptors are closed", || {
+            supervisor.descriptors() == before && before.is_some()
+        });
     });
 }

@@ -125,10 +125,13 @@ impl Supervisor {
         status.get().unwrap()
     }
 
-    /// Open descriptors of the supervisor and of init.
-    pub(super) fn descriptors(&self) -> [usize; 2] {
-        let count = |pid: u32| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-        [count(self.pid()), count(self.init())]
+    /// Open descriptors of the supervisor and of init; nothing for an ordinary user, who may not look at them.
+    pub(super) fn descriptors(&self) -> Option<[usize; 2]> {
+        let count = |pid: u32| match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
+            entries => Some(entries.unwrap().count()),
+        };
+        Some([count(self.pid())?, count(self.init())?])
     }
 
     /// Kilobytes of memory that are the supervisor's own.
